@@ -1,0 +1,90 @@
+"""Every setting of the engine, once, with its unit and its default.
+
+The command line, the window and the Python API build these; unknown or impossible values are refused by
+pydantic with the field's name.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+RuntimeName = Literal["auto", "openvino", "onnxruntime"]
+Precision = Literal["auto", "fp32", "int8"]
+Mode = Literal["auto", "top-down", "bottom-up"]
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, unknown names refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SmoothingSettings(Settings):
+    """How keypoints are smoothed through time."""
+
+    method: Literal["kalman", "one-euro", "none"] = "kalman"
+    """Filter of each keypoint."""
+    measurement_noise: float = Field(0.008, gt=0)
+    """Standard deviation of a keypoint of score 1, as a share of the person's size (square root of box area)."""
+    acceleration_noise: float = Field(6.0, gt=0)
+    """Standard deviation of the white acceleration, person sizes per second squared."""
+    gate: float = Field(5.0, gt=0)
+    """A measurement further than this many standard deviations from its prediction is an outlier."""
+    coast_s: float = Field(0.4, ge=0)
+    """How long an unseen keypoint is predicted before it is missing."""
+    min_keypoint_score: float = Field(0.2, ge=0, le=1)
+    """A keypoint scored below this counts as unseen."""
+
+
+class TrackerSettings(Settings):
+    """How people are followed through time."""
+
+    min_person_score: float = Field(0.25, ge=0, le=1)
+    """A person scored below this starts no track."""
+    min_similarity: float = Field(0.2, ge=0, le=1)
+    """Gate on the mix of OKS and box IoU below which a person and a track never match."""
+    oks_weight: float = Field(0.7, ge=0, le=1)
+    """Share of OKS in that mix; the rest is box IoU."""
+    confirm_s: float = Field(0.12, ge=0)
+    """How long a tentative track must be seen before it is shown."""
+    keep_alive_s: float = Field(1.5, ge=0)
+    """How long a lost track is remembered."""
+    max_people: int = Field(50, gt=0)
+    """At most this many tracks at once."""
+    smoothing: SmoothingSettings = SmoothingSettings()
+
+
+class EstimatorSettings(Settings):
+    """How people are found in a frame."""
+
+    mode: Mode = "auto"
+    """auto: top-down with the bottom-up finder, with intervals that hold the frame rate on this machine."""
+    top_down_model: str = "default-top-down"
+    """Zoo name or path."""
+    bottom_up_model: str = "default-bottom-up"
+    """Zoo name or path; also the finder of top-down."""
+    runtime: RuntimeName = "auto"
+    precision: Precision = "auto"
+    threads: int = Field(0, ge=0)
+    """Threads of the runtime, 0 for all cores."""
+    find_interval_s: float | None = Field(None, ge=0)
+    """Seconds between finder runs in top-down; None lets `auto` choose, 0 runs it on every frame."""
+    finder_short_side: int | None = Field(None, gt=0)
+    """Shorter side of the finder's input in px, rounded up to a multiple of 32; None takes the model's."""
+    max_people: int = Field(30, gt=0)
+    """At most this many people per frame."""
+    min_person_score: float = Field(0.15, ge=0, le=1)
+    """Weaker people are dropped before tracking."""
+    min_peak_score: float = Field(0.1, ge=0, le=1)
+    """Weaker bottom-up peaks are not grouped."""
+    duplicate_oks: float = Field(0.7, gt=0, le=1)
+    """Of two people more alike than this the weaker is dropped."""
+    flip_test: bool = False
+    """Average with the mirrored input: slower, a little more accurate."""
+
+
+class TrackSettings(Settings):
+    """All settings of one run of `engine.track`."""
+
+    estimator: EstimatorSettings = EstimatorSettings()
+    tracker: TrackerSettings = TrackerSettings()
