@@ -1,7 +1,7 @@
 """Residual blocks and initialisation shared by HRNet and HigherHRNet.
 
-Attribute names are those of the published checkpoints (`conv1`, `bn1`, `downsample`, ...), so that a published
-`state_dict` loads without a translation table.
+Attribute names are those of the published checkpoints (`conv1`, `bn1`, `downsample`, ...), so that a
+published `state_dict` loads without a translation table.
 """
 
 from typing import Literal
@@ -91,9 +91,9 @@ def residual_layer(
 def initialise(model: nn.Module, init: Init) -> None:
     """Fill the weights of `model` in place.
 
-    Batch norm starts as the identity and biases at zero. Under `he` the heads (convolutions with a bias, which
-    here are exactly the 1x1 ones that give heatmaps and tags) keep N(0, 0.001), so that the first maps are flat
-    instead of noise.
+    Batch norm starts as the identity and biases at zero. Under `he` the heads (convolutions with a bias,
+    which here are exactly the 1x1 ones that give heatmaps and tags) keep N(0, 0.001), so that the first maps
+    are flat instead of noise.
     """
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):

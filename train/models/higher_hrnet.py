@@ -1,8 +1,8 @@
 """HigherHRNet: HRNet with heatmaps and tags at stride 4 and finer heatmaps at stride 2, for bottom-up pose.
 
-*Cheng et al. 2020, HigherHRNet: Scale-Aware Representation Learning for Bottom-Up Human Pose Estimation*; the
-tags are those of *Newell et al. 2017, Associative Embedding*. The keys of the backbone are the keys of HRNet, so a
-top-down checkpoint can initialise it (`train.checkpoint.load_weights(..., part="backbone")`).
+*Cheng et al. 2020, HigherHRNet: Scale-Aware Representation Learning for Bottom-Up Human Pose Estimation*;
+the tags are those of *Newell et al. 2017, Associative Embedding*. The keys of the backbone are the keys of
+HRNet, so a top-down checkpoint can initialise it (`train.checkpoint.load_weights(..., part="backbone")`).
 """
 
 import torch

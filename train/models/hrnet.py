@@ -1,8 +1,8 @@
 """HRNet: one heatmap per keypoint from branches of four resolutions that exchange features all the way.
 
-*Sun et al. 2019, Deep High-Resolution Representation Learning for Human Pose Estimation*. `HRNetBackbone` ends
-in the features of stride 4; `HRNet` adds the 1x1 head; `train.models.higher_hrnet` builds on the same backbone.
-The `state_dict` keys, their order and their shapes are those of the published checkpoints.
+*Sun et al. 2019, Deep High-Resolution Representation Learning for Human Pose Estimation*. `HRNetBackbone`
+ends in the features of stride 4; `HRNet` adds the 1x1 head; `train.models.higher_hrnet` builds on the same
+backbone. The `state_dict` keys, their order and their shapes are those of the published checkpoints.
 """
 
 from collections.abc import Sequence
@@ -186,10 +186,13 @@ def _check_sides(images: torch.Tensor) -> None:
     height, width = images.shape[-2:]
     if height % SIDE_MULTIPLE or width % SIDE_MULTIPLE:
         raise UsageError(
-            f"HRNet needs an input whose height and width are multiples of {SIDE_MULTIPLE}, got {height}x{width}; "
-            f"choose for example {max(1, round(height / SIDE_MULTIPLE)) * SIDE_MULTIPLE}x"
-            f"{max(1, round(width / SIDE_MULTIPLE)) * SIDE_MULTIPLE}"
+            f"HRNet needs an input whose height and width are multiples of {SIDE_MULTIPLE}, got "
+            f"{height}x{width}; the nearest it takes is {_nearest_side(height)}x{_nearest_side(width)}"
         )
+
+
+def _nearest_side(side: int) -> int:
+    return max(1, round(side / SIDE_MULTIPLE)) * SIDE_MULTIPLE
 
 
 class HRNet(HRNetBackbone):
@@ -209,7 +212,7 @@ class HRNet(HRNetBackbone):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return raw maps, (B, K, H / 4, W / 4), for normalised RGB images (B, 3, H, W).
 
-        There is no activation at the end: networks trained with the papers' MSE give heatmaps as they are, those
-        trained with a cross-entropy give logits, and whoever exports them appends what makes heatmaps of them.
+        There is no activation at the end: networks trained with the papers' MSE give heatmaps as they are,
+        those trained with a cross-entropy give logits, and the export appends what makes heatmaps of them.
         """
         return self.final_layer(self.features(images))
