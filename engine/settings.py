@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 RuntimeName = Literal["auto", "openvino", "onnxruntime"]
-Precision = Literal["auto", "fp32", "int8"]
+Precision = Literal["auto", "fp32", "bf16", "int8"]
 Mode = Literal["auto", "top-down", "bottom-up"]
 
 
