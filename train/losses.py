@@ -1,0 +1,120 @@
+"""Losses on heatmaps and tags. Letters: B batch, K keypoints, H×W heatmap, P people, L tag length.
+
+The papers' losses follow their code to the factor; the two at the end are what the bundled models use,
+because on few images a sparse Gaussian under plain MSE spends its first epochs at empty maps.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def keypoint_mse(output: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean over keypoints of half the mean squared error (Sun et al. 2019, lib/core/loss.py).
+
+    The weight multiplies prediction and target alike, so 1.5 acts as 2.25.
+
+    Args:
+        output: (B, K, H, W). target: (B, K, H, W). weight: (B, K, 1) or (B, K).
+
+    Returns:
+        Scalar.
+    """
+    if weight is not None:
+        weight = weight.reshape(*output.shape[:2], 1, 1)
+        output, target = output * weight, target * weight
+    return 0.5 * (output - target).square().mean()
+
+
+def keypoint_ohkm_mse(output: Tensor, target: Tensor, weight: Tensor | None = None, *, top: int = 8) -> Tensor:
+    """Like `keypoint_mse`, over the `top` worst keypoints of each sample (online hard keypoint mining)."""
+    if weight is not None:
+        weight = weight.reshape(*output.shape[:2], 1, 1)
+        output, target = output * weight, target * weight
+    losses = 0.5 * (output - target).square().mean(dim=(2, 3))
+    return losses.topk(top, dim=1).values.mean()
+
+
+def masked_heatmap_mse(output: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Per-sample mean squared error outside ignored regions (Cheng et al. 2020, lib/core/loss.py).
+
+    Args:
+        output: (B, K, H, W). target: (B, K, H, W). mask: (B, H, W), 0 inside ignored regions.
+
+    Returns:
+        (B,).
+    """
+    return ((output - target).square() * mask[:, None]).mean(dim=(1, 2, 3))
+
+
+def associative_embedding(tags: Tensor, indices: Tensor, *, push: str = "exp") -> tuple[Tensor, Tensor]:
+    """Pull the tags of a person together, push those of different people apart (Newell et al. 2017, eq. 1).
+
+    Args:
+        tags: (B, K*H*W, L). indices: (B, P, K, 2) of (flat index, used), see `train.data.targets.tag_indices`.
+        push: ``exp`` for ``exp(-d²)``, ``max`` for ``max(0, 1 - |d|)``.
+
+    Returns:
+        push (B,) and pull (B,); both 0 where there is nobody, push 0 for a single person.
+    """
+    pushes, pulls = [], []
+    for sample_tags, sample_indices in zip(tags, indices, strict=True):
+        used = sample_indices[..., 1] > 0
+        present = used.any(dim=1)
+        count = int(present.sum())
+        if count == 0:
+            zero = sample_tags.sum() * 0
+            pushes.append(zero)
+            pulls.append(zero)
+            continue
+        used = used[present]
+        values = sample_tags[sample_indices[present][..., 0]]  # (count, K, L)
+        share = used[..., None].to(values.dtype)
+        number = share.sum(dim=1).clamp(min=1)
+        means = (values * share).sum(dim=1) / number
+        spread = ((values - means[:, None]).square() * share).sum(dim=1) / number
+        pulls.append(spread.mean(dim=-1).sum() / count)
+        if count == 1:
+            pushes.append(sample_tags.sum() * 0)
+            continue
+        gap = means[:, None] - means[None, :]
+        if push == "exp":
+            repel = torch.exp(-gap.square().sum(dim=-1))
+            pushes.append((repel.sum() - count) / ((count - 1) * count) * 0.5)
+        elif push == "max":
+            repel = (1 - gap.abs().sum(dim=-1)).clamp(min=0)
+            pushes.append((repel.sum() - count) / ((count - 1) * count) * 0.5)
+        else:
+            raise ValueError(f"push must be 'exp' or 'max', got {push!r}")
+    return torch.stack(pushes), torch.stack(pulls)
+
+
+def spatial_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Cross-entropy between each map's spatial softmax and its target, scaled to sum to one.
+
+    Args:
+        logits: (B, K, H, W). target: (B, K, H, W), not negative. weight: (B, K), 0 leaves a map out.
+
+    Returns:
+        Scalar, the weighted mean over maps.
+    """
+    flat = target.flatten(2)
+    share = flat / flat.sum(dim=2, keepdim=True).clamp(min=1e-6)
+    losses = -(share * functional.log_softmax(logits.flatten(2).float(), dim=2)).sum(dim=2)
+    return (losses * weight).sum() / weight.sum().clamp(min=1)
+
+
+def quality_focal(logits: Tensor, target: Tensor, weight: Tensor, *, norm: float) -> Tensor:
+    """Binary cross-entropy on the sigmoid, scaled by the squared error (Li et al. 2020, eq. 2, beta 2).
+
+    Args:
+        logits: (B, K, H, W). target: (B, K, H, W) in [0, 1]. weight: broadcastable to it.
+        norm: divides the sum, about the total mass of all painted Gaussians.
+
+    Returns:
+        Scalar.
+    """
+    logits = logits.float()
+    focus = (target - logits.sigmoid()).square()
+    losses = focus * functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return (losses * weight).sum() / norm
