@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 RuntimeName = Literal["auto", "openvino", "onnxruntime"]
 Precision = Literal["auto", "fp32", "bf16", "int8"]
 Mode = Literal["auto", "top-down", "bottom-up"]
+SmoothingMethod = Literal["kalman", "one-euro", "none"]
 
 
 class Settings(BaseModel):
@@ -22,7 +23,7 @@ class Settings(BaseModel):
 class SmoothingSettings(Settings):
     """How keypoints are smoothed through time."""
 
-    method: Literal["kalman", "one-euro", "none"] = "kalman"
+    method: SmoothingMethod = "kalman"
     """Filter of each keypoint."""
     measurement_noise: float = Field(0.008, gt=0)
     """Standard deviation of a keypoint of score 1, as a share of the person's size (square root of box area)."""
