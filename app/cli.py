@@ -1,0 +1,201 @@
+"""The `steadypose` command: what can be asked for, turned into settings and handed on.
+
+Every import that costs time stands inside the command that needs it, so that `--version` and `--help` answer
+at once. Exit codes: 0 all done; 1 some inputs failed; 2 nothing was started: wrong usage, output folder not
+writable, model or runtime not usable; 130 and 143 stopped by Ctrl-C and SIGTERM.
+"""
+
+import functools
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, ParamSpec
+
+import typer
+
+from app import options
+from app.console import configure_logging, make_console, say
+from engine.errors import SteadyPoseError, UsageError
+
+USAGE = 2
+Parameters = ParamSpec("Parameters")
+LOGGER = logging.getLogger(__name__)
+
+cli = typer.Typer(
+    name="steadypose",
+    epilog=(
+        "Exit codes: 0 all done; 1 some inputs failed, each named; 2 nothing was started: wrong usage, "
+        "output folder not writable, model or runtime not usable; 130 stopped by Ctrl-C; 143 by SIGTERM."
+    ),
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+models_cli = typer.Typer(help="List the models that can be named, or show one.", no_args_is_help=True)
+cli.add_typer(models_cli, name="models")
+
+
+def reported(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
+    """Make a command print an error that is the user's to mend as one line and leave with exit code 2."""
+
+    @functools.wraps(command)
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except SteadyPoseError as error:
+            LOGGER.debug("nothing was started", exc_info=True)
+            make_console().print(f"error: {error}")
+            raise typer.Exit(USAGE) from None
+
+    return run
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from app.machine import software_version
+
+        say(f"steadypose {software_version()}")
+        raise typer.Exit
+
+
+@cli.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Follow people through videos and write down where every keypoint was, when, and whose it was."""
+    if context.invoked_subcommand is None:
+        say(context.get_help())
+
+
+@cli.command(no_args_is_help=True)
+@reported
+def track(
+    inputs: options.Inputs,
+    out: options.Out,
+    video: options.Video = False,
+    raw: options.Raw = False,
+    keep_empty: options.KeepEmpty = False,
+    long: options.Long = False,
+    mode: options.ModeChoice = "auto",
+    top_down_model: options.TopDownModel = "default-top-down",
+    bottom_up_model: options.BottomUpModel = "default-bottom-up",
+    runtime: options.RuntimeChoice = "auto",
+    precision: options.PrecisionChoice = "auto",
+    threads: options.Threads = 0,
+    find_interval: options.FindInterval = None,
+    smoothing: options.Smoothing = "kalman",
+    fps: options.Fps = 30.0,
+    stills: options.Stills = False,
+    max_people: options.MaxPeople = 30,
+    overwrite: options.Overwrite = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = 0,
+) -> None:
+    """Track people in files: writes CLIP.csv, CLIP.json and, with --video, CLIP.tracked.mp4 for each.
+
+    Inputs whose results would have the same name are refused before anything starts. Ctrl-C finishes the row
+    at hand and closes the files: what was computed stays.
+    """
+    from app.batch import BatchOptions, run_batch
+    from engine.settings import EstimatorSettings, SmoothingSettings, TrackerSettings, TrackSettings
+
+    console, verbosity = make_console(), _verbosity(quiet, verbose)
+    configure_logging(console, verbosity)
+    settings = TrackSettings(
+        estimator=EstimatorSettings(
+            mode=mode,
+            top_down_model=top_down_model,
+            bottom_up_model=bottom_up_model,
+            runtime=runtime,
+            precision=precision,
+            threads=threads,
+            find_interval_s=find_interval,
+            max_people=max_people,
+        ),
+        tracker=TrackerSettings(max_people=max_people, smoothing=SmoothingSettings(method=smoothing)),
+    )
+    batch = BatchOptions(
+        settings=settings,
+        out=out,
+        video=video,
+        raw=raw,
+        keep_empty=keep_empty,
+        long=long,
+        fps=fps,
+        stills=stills,
+        overwrite=overwrite,
+    )
+    raise typer.Exit(run_batch(inputs, batch, console, verbosity))
+
+
+@cli.command()
+@reported
+def demo(
+    out: options.DemoOut = Path("steadypose-demo"),
+    video: options.DemoVideo = True,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = 0,
+) -> None:
+    """Track the bundled clip, write its results and compare them with the clip's exact truth."""
+    from app.demo import run_demo
+
+    console, verbosity = make_console(), _verbosity(quiet, verbose)
+    configure_logging(console, verbosity)
+    raise typer.Exit(run_demo(out, video=video, console=console, verbosity=verbosity))
+
+
+@models_cli.command("list")
+@reported
+def models_list(json: options.JsonOnStdout = False) -> None:
+    """List the models that can be named."""
+    from app.reports import list_models
+
+    list_models(as_json=json)
+
+
+@models_cli.command("info", no_args_is_help=True)
+@reported
+def models_info(name: options.ModelName, json: options.JsonOnStdout = False) -> None:
+    """Show what is known of one model."""
+    from app.reports import show_model
+
+    show_model(name, as_json=json)
+
+
+@cli.command()
+@reported
+def doctor(json: options.JsonOnStdout = False) -> None:
+    """Look at this machine: what is installed, what runs, what is missing and how to get it."""
+    from app.reports import show_doctor
+
+    raise typer.Exit(show_doctor(as_json=json))
+
+
+@cli.command()
+@reported
+def bench(
+    json: options.JsonFile = None,
+    threads: options.Threads = 0,
+    soak: options.Soak = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = 0,
+) -> None:
+    """Measure each stage and the whole path on the bundled clip, and the errors against the clip's truth."""
+    console = make_console()
+    configure_logging(console, _verbosity(quiet, verbose))
+    if soak is not None:
+        from app.bench.soak import run_soak
+
+        run_soak(soak, threads=threads, json_path=json, console=console)
+    else:
+        from app.bench import run_bench
+
+        run_bench(threads=threads, json_path=json, console=console)
+
+
+def _verbosity(quiet: bool, verbose: int) -> int:
+    if quiet and verbose:
+        raise UsageError("--quiet and --verbose exclude each other; give one of them")
+    return -1 if quiet else verbose

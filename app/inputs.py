@@ -1,0 +1,119 @@
+"""What `track` was given, turned into single inputs, each with the stem that names its output files."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from glob import glob, has_magic
+from pathlib import Path
+
+from engine.sources.images import IMAGE_SUFFIXES
+
+from assets import demo_clip
+from engine.errors import SourceError, UsageError
+
+DEMO = "demo"
+TRACKED_SUFFIX = ".tracked.mp4"
+VIDEO_SUFFIXES = frozenset(
+    (".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf",
+     ".ogv", ".ts", ".vob", ".webm", ".wmv")
+)  # fmt: skip
+"""Files that count as videos inside a folder; a file named by itself is tried whatever it is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackInput:
+    """One video file or one folder of images.
+
+    label: what messages call it; stem: what its output files are called.
+    """
+
+    path: Path
+    label: str
+    stem: str
+
+
+def expand_inputs(texts: Sequence[str]) -> tuple[list[TrackInput], list[str]]:
+    """Turn arguments into inputs.
+
+    A folder with videos stands for its videos, not looking deeper and passing over our own ``*.tracked.mp4``;
+    a folder with images and no video is one sequence. Patterns (``*``, ``?``, ``[]``, ``**``) that the shell
+    left alone are expanded, and ``demo`` is the bundled clip. An input named twice is taken once.
+
+    Returns:
+        The inputs in the order given, and one line for each argument that names nothing.
+    """
+    inputs: dict[Path, TrackInput] = {}
+    failures: list[str] = []
+    for text in texts:
+        try:
+            for found in _expand(text):
+                inputs.setdefault(found.path.resolve(), found)
+        except SourceError as error:
+            failures.append(str(error))
+    return list(inputs.values()), failures
+
+
+def check_distinct(inputs: Iterable[TrackInput]) -> None:
+    """Refuse inputs whose outputs would have the same names, upper and lower case taken as equal.
+
+    Raises:
+        UsageError: two inputs have the same stem.
+    """
+    by_stem: dict[str, TrackInput] = {}
+    for item in inputs:
+        other = by_stem.setdefault(item.stem.casefold(), item)
+        if other is not item:
+            raise UsageError(
+                f"{other.label} and {item.label} would both be written to {item.stem}.csv; "
+                "track them in two runs with different --out, or rename one"
+            )
+
+
+def _expand(text: str) -> list[TrackInput]:
+    if text == DEMO:
+        clip = demo_clip()
+        if not clip.is_file():
+            raise SourceError(f"the bundled demo clip {clip} is missing; install the package again")
+        return [TrackInput(clip, DEMO, DEMO)]
+    path = Path(text)
+    if not path.exists() and has_magic(text):
+        matches = sorted(glob(text, recursive=True))
+        if not matches:
+            raise SourceError(f"{text}: the pattern matches no file")
+        # Of what a pattern matches, folders are taken only where they hold something to track.
+        files = [_single(Path(match)) for match in matches if not Path(match).is_dir()]
+        folders = [Path(match) for match in matches if Path(match).is_dir() and any(_content(Path(match)))]
+        return files + [item for folder in folders for item in _folder(folder)]
+    if path.is_dir():
+        return _folder(path)
+    if not path.exists():
+        raise SourceError(f"{text}: no such file or folder")
+    return [_single(path)]
+
+
+def _single(path: Path) -> TrackInput:
+    return TrackInput(path, str(path), path.stem)
+
+
+def _content(folder: Path) -> tuple[list[Path], bool]:
+    """Return the videos of a folder, sorted, and whether it holds images."""
+    files = sorted(entry for entry in folder.iterdir() if entry.is_file())
+    videos = [
+        file
+        for file in files
+        if file.suffix.lower() in VIDEO_SUFFIXES and not file.name.lower().endswith(TRACKED_SUFFIX)
+    ]
+    return videos, any(file.suffix.lower() in IMAGE_SUFFIXES for file in files)
+
+
+def _folder(folder: Path) -> list[TrackInput]:
+    try:
+        videos, has_images = _content(folder)
+    except OSError as error:
+        raise SourceError(f"{folder}: the folder cannot be read: {error.strerror}") from error
+    if videos:
+        return [_single(video) for video in videos]
+    if has_images:
+        return [TrackInput(folder, str(folder), folder.resolve().name or "images")]
+    raise SourceError(
+        f"{folder}: the folder holds no video and no image; folders in it are not looked into"
+    )

@@ -1,0 +1,73 @@
+"""Where the results of each input go, and whether they can go there; asked before any model is loaded."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from app.inputs import TRACKED_SUFFIX, TrackInput
+from engine.errors import SinkError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPaths:
+    """The files of one input; `video` is None where no annotated video was asked for."""
+
+    csv: Path
+    sidecar: Path
+    video: Path | None
+
+    @property
+    def all(self) -> list[Path]:
+        """Every file that is written."""
+        return [self.csv, self.sidecar] + ([self.video] if self.video else [])
+
+
+def output_paths(item: TrackInput, out: Path, *, video: bool) -> OutputPaths:
+    """Return the output files of one input: ``clip.csv``, ``clip.json`` and ``clip.tracked.mp4``."""
+    # Not with_suffix: the stem of session.2.mp4 is session.2, whose ".2" is no suffix to be replaced.
+    return OutputPaths(
+        csv=out / f"{item.stem}.csv",
+        sidecar=out / f"{item.stem}.json",
+        video=out / f"{item.stem}{TRACKED_SUFFIX}" if video else None,
+    )
+
+
+def prepare_folder(out: Path) -> None:
+    """Make the output folder and write to it once.
+
+    Raises:
+        UsageError: it cannot be made or written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=out, prefix=".steadypose-"):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"the output folder {out} cannot be written: {error.strerror or error}; choose another --out"
+        ) from error
+
+
+def check_inputs_kept(inputs: Iterable[TrackInput], outputs: Iterable[OutputPaths]) -> None:
+    """Refuse outputs that would replace an input.
+
+    Raises:
+        UsageError: an output is an input.
+    """
+    sources = {item.path.resolve() for item in inputs}
+    for paths in outputs:
+        for path in paths.all:
+            if path.resolve() in sources:
+                raise UsageError(f"{path} is an input and would be written over; choose another --out")
+
+
+def check_absent(paths: OutputPaths) -> None:
+    """Refuse to replace results of an earlier run.
+
+    Raises:
+        SinkError: one of the files exists.
+    """
+    for path in paths.all:
+        if path.exists():
+            raise SinkError(f"{path} exists already; --overwrite replaces it")

@@ -1,0 +1,54 @@
+"""Ctrl-C and SIGTERM: the first asks the run to stop after the row at hand, the second ends it at once."""
+
+import signal
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+Handler = Callable[[int, FrameType | None], Any] | int | None
+
+
+class StopRequest:
+    """Context within which the first SIGINT or SIGTERM is only noted, in `signal_number`.
+
+    A second one raises `KeyboardInterrupt`. The handlers that were there before come back on leaving.
+    Must be entered in the main thread, as Python sets signal handlers nowhere else.
+    """
+
+    def __init__(self) -> None:
+        self.signal_number: int | None = None
+        self._before: dict[int, Handler] = {}
+
+    @property
+    def requested(self) -> bool:
+        """Whether the run should stop."""
+        return self.signal_number is not None
+
+    @property
+    def exit_code(self) -> int:
+        """128 plus the signal's number, as shells report it; 0 where none came."""
+        return 128 + self.signal_number if self.signal_number is not None else 0
+
+    @property
+    def reason(self) -> str:
+        """What came, in words for one line."""
+        return {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}.get(
+            signal.Signals(self.signal_number or signal.SIGINT), "a signal"
+        )
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.signal_number = number
