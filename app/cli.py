@@ -150,27 +150,27 @@ def demo(
 @reported
 def models_list(json: options.JsonOnStdout = False) -> None:
     """List the models that can be named."""
-    from app.reports import list_models
+    from app.reports import print_models
 
-    list_models(as_json=json)
+    print_models(as_json=json)
 
 
 @models_cli.command("info", no_args_is_help=True)
 @reported
 def models_info(name: options.ModelName, json: options.JsonOnStdout = False) -> None:
     """Show what is known of one model."""
-    from app.reports import show_model
+    from app.reports import print_model
 
-    show_model(name, as_json=json)
+    print_model(name, as_json=json)
 
 
 @cli.command()
 @reported
 def doctor(json: options.JsonOnStdout = False) -> None:
     """Look at this machine: what is installed, what runs, what is missing and how to get it."""
-    from app.reports import show_doctor
+    from app.reports import print_doctor
 
-    raise typer.Exit(show_doctor(as_json=json))
+    raise typer.Exit(print_doctor(as_json=json))
 
 
 @cli.command()

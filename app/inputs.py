@@ -114,6 +114,4 @@ def _folder(folder: Path) -> list[TrackInput]:
         return [_single(video) for video in videos]
     if has_images:
         return [TrackInput(folder, str(folder), folder.resolve().name or "images")]
-    raise SourceError(
-        f"{folder}: the folder holds no video and no image; folders in it are not looked into"
-    )
+    raise SourceError(f"{folder}: the folder holds no video and no image; folders in it are not looked into")

@@ -1,0 +1,88 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from app.progress import (
+    PLAIN_INTERVAL_S,
+    BarReporter,
+    PlainReporter,
+    RateMeter,
+    SilentReporter,
+    make_reporter,
+    progress_text,
+)
+
+
+class FakeClock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def plain_console(terminal=False):
+    return Console(file=io.StringIO(), force_terminal=terminal, width=100, soft_wrap=True)
+
+
+def test_the_line_tells_frames_share_rate_people_and_time_left():
+    assert progress_text(150, 600, 30.0, 2) == "150/600 frames (25 %), 30.0 fps, 2 people, ETA 0:15"
+
+
+def test_one_person_is_not_people():
+    assert "1 person" in progress_text(1, None, 10.0, 1)
+
+
+@pytest.mark.parametrize("total", [None, 90])
+def test_without_a_true_total_there_is_no_share_and_no_time_left(total):
+    assert progress_text(100, total, 25.0, 0) == "100 frames, 25.0 fps, 0 people"
+
+
+def test_the_rate_forgets_a_slow_start():
+    clock = FakeClock()
+    meter = RateMeter(clock)
+    clock.now += 5.0
+    meter.update(10)
+    for tenth in range(1, 41):
+        clock.now += 0.1
+        rate = meter.update(10 + 3 * tenth)
+    assert rate == pytest.approx(30.0)
+
+
+def test_plain_progress_writes_one_line_per_interval_and_no_control_codes():
+    clock, console = FakeClock(), plain_console()
+    with PlainReporter(console, clock) as reporter:
+        reporter.start("clip.mp4", 1000)
+        for frame in range(1, 1001):
+            clock.now += PLAIN_INTERVAL_S / 400
+            reporter.advance(frame, 2)
+        reporter.finish()
+    text = console.file.getvalue()
+    assert text.splitlines()[0].startswith("clip.mp4: 400/1000 frames (40 %), 40.0 fps, 2 people, ETA 0:15")
+    assert len(text.splitlines()) == 2
+    assert "\x1b" not in text and "\r" not in text
+
+
+def test_a_bar_shows_name_and_numbers_and_leaves_nothing_behind():
+    clock, console = FakeClock(), plain_console(terminal=True)
+    with BarReporter(console, clock) as reporter:
+        reporter.start("[bold].mp4", None)
+        for frame in range(1, 100):
+            clock.now += 0.05
+            reporter.advance(frame, 3)
+        reporter._progress.refresh()
+        assert reporter._progress.tasks
+        reporter.finish()
+        assert not reporter._progress.tasks
+    text = console.file.getvalue()
+    assert "[bold].mp4" in text
+    assert "20.0 fps" in text and "3 people" in text
+
+
+@pytest.mark.parametrize(
+    ("terminal", "verbosity", "kind"),
+    [(True, 0, BarReporter), (False, 0, PlainReporter), (True, -1, SilentReporter), (False, 1, PlainReporter)],
+)
+def test_the_reporter_fits_the_terminal_and_the_loudness(terminal, verbosity, kind):
+    assert type(make_reporter(plain_console(terminal), verbosity)) is kind
