@@ -65,23 +65,27 @@ class EstimatorSettings(Settings):
     bottom_up_model: str = "default-bottom-up"
     """Zoo name or path; also the finder of top-down."""
     runtime: RuntimeName = "auto"
+    """What runs the networks; auto takes the fastest that is installed."""
     precision: Precision = "auto"
+    """Arithmetic of the networks; auto takes INT8 where the model has such a file."""
     threads: int = Field(0, ge=0)
     """Threads of the runtime, 0 for all cores."""
     find_interval_s: float | None = Field(None, ge=0)
-    """Seconds between finder runs in top-down; None lets `auto` choose, 0 runs it on every frame."""
+    """Seconds between finder runs; None: `auto` measures, `top-down` takes 0.5; 0: on every frame."""
     finder_short_side: int | None = Field(None, gt=0)
-    """Shorter side of the finder's input in px, rounded up to a multiple of 32; None takes the model's."""
+    """Shorter side of the frame in bottom-up and finder, px, rounded up to 32; None takes the model's."""
     max_people: int = Field(30, gt=0)
     """At most this many people per frame."""
     min_person_score: float = Field(0.15, ge=0, le=1)
     """Weaker people are dropped before tracking."""
+    min_keypoint_score: float = Field(0.2, ge=0, le=1)
+    """Weaker keypoints have no say in a top-down person's box."""
     min_peak_score: float = Field(0.1, ge=0, le=1)
     """Weaker bottom-up peaks are not grouped."""
     duplicate_oks: float = Field(0.7, gt=0, le=1)
     """Of two people more alike than this the weaker is dropped."""
     flip_test: bool = False
-    """Average with the mirrored input: slower, a little more accurate."""
+    """Average with the mirrored input: twice as slow, a little more accurate."""
 
 
 class TrackSettings(Settings):

@@ -130,7 +130,7 @@ def model_path(name_or_path: str | Path, folder: Path | None = None) -> Path:
         ModelFileError: no model is called so.
     """
     path = Path(name_or_path)
-    if path.suffix == ".onnx" or len(path.parts) > 1 or path.is_file():
+    if path.suffix == ".onnx" or set(str(name_or_path)) & {"/", "\\"} or path.is_file():
         return path
     files = _files(str(name_or_path), folder)
     return files.get("fp32") or files["int8"]

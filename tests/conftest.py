@@ -69,7 +69,7 @@ def _blur_weights(width: float = 1.0) -> np.ndarray:
 def build_marker_network(
     *, bottom_up: bool, gain: float = 6.0, tag_step: float = 0.08, input_shape: list[object] | None = None
 ) -> onnx.ModelProto:
-    """An ONNX graph that turns each colour into a blob in its heatmap; tags are the column times `tag_step`."""
+    """An ONNX graph that makes each colour a blob in its heatmap; tags are the column times `tag_step`."""
     weights, bias = _colour_weights()
     constants = {
         "colour_w": weights,
@@ -88,7 +88,8 @@ def build_marker_network(
         nodes.extend(
             [
                 helper.make_node(
-                    "AveragePool", ["bright"], [f"{name}_pooled"], kernel_shape=[stride] * 2, strides=[stride] * 2
+                    "AveragePool", ["bright"], [f"{name}_pooled"],
+                    kernel_shape=[stride] * 2, strides=[stride] * 2,
                 ),
                 helper.make_node(
                     "Conv", [f"{name}_pooled", "blur_w"], [f"{name}_blurred"],
@@ -151,7 +152,7 @@ def marker_spec(kind: str, **changes: object) -> ModelSpec:
 
 @pytest.fixture(scope="session")
 def write_marker_model() -> Callable[..., Path]:
-    """Function (path, kind, gain=…, input_shape=…, **spec changes) that writes a marker model and returns its path."""
+    """Function (path, kind, gain=…, input_shape=…, **spec changes) that writes a marker model."""
 
     def write(
         path: Path,
@@ -195,7 +196,7 @@ def marker_image() -> Callable[..., np.ndarray]:
 
 @pytest.fixture(scope="session")
 def walking_pair() -> Callable[[int], list[np.ndarray]]:
-    """Function from a frame's number to the keypoints of two marker people, one of them walking 4 px a frame."""
+    """Function from a frame's number to the keypoints of two marker people, one walking 4 px a frame."""
 
     def people(index: int) -> list[np.ndarray]:
         return [place_person(60 + 4 * index, 80, 180), place_person(440, 120, 200)]

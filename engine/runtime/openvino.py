@@ -81,6 +81,12 @@ class OpenVinoRuntime:
             config["CACHE_DIR"] = str(folder)
         try:
             network = core.read_model(path)
+            wanted = [-1, 3, -1, -1] if spec.dynamic_size else [-1, 3, *spec.input_size]
+            taken = network.input(spec.input_name).partial_shape
+            if not taken.compatible(openvino.PartialShape(wanted)):
+                raise ModelFileError(
+                    f"{path} takes inputs of shape {taken}, but its spec says {wanted}; export it again"
+                )
             if self._one_by_one:
                 network.reshape({spec.input_name: [1, 3, *spec.input_size]})
             compiled = core.compile_model(network, "CPU", config)

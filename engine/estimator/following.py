@@ -1,0 +1,185 @@
+"""Top-down on people who are followed: a track's prediction gives its crop, a finder gives the new ones."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from engine.estimator.bottom_up import BottomUpEstimator
+from engine.estimator.budget import candidate_sizes, choose_finder, measure_finder, measure_person
+from engine.estimator.top_down import TopDownEstimator
+from engine.geometry import bbox_iou
+from engine.model import Model
+from engine.settings import EstimatorSettings
+from engine.skeleton import Skeleton
+from engine.structures import Frame, Person
+from engine.timing import Stopwatch
+from engine.tracking.oks import suppress_duplicates
+from engine.tracking.tracker import PredictedTrack
+
+LOGGER = logging.getLogger(__name__)
+
+DEFAULT_INTERVAL_S = 0.5
+RETRY_S = 0.1
+"""Seconds between finder runs while a track is lost or unsure, or nobody is there."""
+CROP_LOST_S = 0.3
+"""A lost track's prediction is worth a crop for this long."""
+SAME_PERSON_IOU = 0.3
+"""A found person and a track whose boxes overlap less are two people."""
+GROW_IOU = 0.5
+"""A track's box grows to hold a found person's box that overlaps it at least so much."""
+MIN_BOX_SIDE = 4.0
+UNSURE_SCORE = 0.3
+"""A track whose person scores below this calls the finder."""
+
+
+class FollowingEstimator:
+    """Crops where tracks are predicted and where the finder sees somebody new.
+
+    The finder runs on the first frame, every `find_interval_s` seconds of source time, and sooner when a
+    track is lost or unsure or nobody is there.
+
+    auto: measure on the first frame what this machine can do, and choose the finder's size and interval.
+    """
+
+    def __init__(
+        self,
+        top_down: TopDownEstimator,
+        finder: BottomUpEstimator,
+        settings: EstimatorSettings,
+        *,
+        auto: bool,
+    ) -> None:
+        self._top_down, self._finder, self._settings = top_down, finder, settings
+        self._interval_s = (
+            DEFAULT_INTERVAL_S if settings.find_interval_s is None else settings.find_interval_s
+        )
+        self._measure = auto
+        self._frame_rate = 30.0
+        self._last_find_s: float | None = None
+        self.choice: dict[str, object] = {
+            "mode": "top-down",
+            "find_interval_s": self._interval_s,
+            "finder_short_side": finder.short_side or min(finder.model.spec.input_size),
+        }
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The models in use, the one whose keypoints come out first."""
+        return self._top_down.model, self._finder.model
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The keypoints that come out."""
+        return self._top_down.model.spec.skeleton
+
+    def start(self, frame_rate: float) -> None:
+        """Begin a new source whose frame rate, in frames per second, is to be held."""
+        self._frame_rate = frame_rate
+        self._last_find_s = None
+
+    def estimate_frame(
+        self, frame: Frame, tracks: Sequence[PredictedTrack], watch: Stopwatch
+    ) -> list[Person]:
+        """Return the people of a frame, each once, weak ones dropped.
+
+        Args:
+            frame: the frame.
+            tracks: all live tracks, predicted for the time of the frame.
+            watch: is charged with `find`, `prepare`, `infer` and `decode`.
+        """
+        if self._measure:
+            self._choose(frame)
+        size = frame.image.shape[:2]
+        cropped = [track for track in tracks if track.unseen_s <= CROP_LOST_S and _usable(track.bbox, size)]
+        boxes = np.array([track.bbox for track in cropped], np.float64).reshape(-1, 4)
+        if self._is_due(frame.time_s, tracks):
+            self._last_find_s = frame.time_s
+            with watch.stage("find"):
+                found = self._finder.estimate(frame.image)
+                boxes = merge_boxes(boxes, np.array([person.bbox for person in found]).reshape(-1, 4))
+        boxes = boxes[: self._settings.max_people]
+        people = self._top_down.estimate(frame.image, boxes, watch)
+        with watch.stage("decode"):
+            kept = [person for person in people if person.score >= self._settings.min_person_score]
+            return suppress_duplicates(kept, self.skeleton, self._settings.duplicate_oks)
+
+    def _is_due(self, time_s: float, tracks: Sequence[PredictedTrack]) -> bool:
+        if self._last_find_s is None or time_s < self._last_find_s:
+            return True
+        # A hair early rather than a frame late: 0.1 s is 3 frames at 30 frames/s, whatever the rounding.
+        since = time_s - self._last_find_s + 1e-6
+        if since >= self._interval_s:
+            return True
+        unsure = not tracks or any(track.unseen_s > 0 or _score(track) < UNSURE_SCORE for track in tracks)
+        return unsure and since >= max(RETRY_S, self._interval_s / 3)
+
+    def _choose(self, frame: Frame) -> None:
+        self._measure = False
+        settings = self._settings
+        finder_ms = measure_finder(self._finder, frame.image, candidate_sizes(self._finder))
+        people = max(2, len(self._finder.estimate(frame.image)))
+        person_ms = measure_person(self._top_down, frame.image)
+        choice = choose_finder(finder_ms, person_ms, people, self._frame_rate, settings.find_interval_s)
+        self._interval_s, self._finder.short_side = choice.find_interval_s, choice.finder_short_side
+        self.choice = {"mode": "top-down", **choice.as_dict()}
+        LOGGER.info(
+            "auto: top-down, finder at %d px every %.2f s (%.1f ms, per person %.1f ms, goal %.0f frames/s)",
+            choice.finder_short_side,
+            choice.find_interval_s,
+            choice.finder_ms,
+            choice.person_ms,
+            choice.frame_rate,
+        )
+        if not choice.holds:
+            LOGGER.warning(
+                "this machine cannot hold %.0f frames/s with %d people: finder %.1f ms, person %.1f ms",
+                choice.frame_rate,
+                people,
+                choice.finder_ms,
+                person_ms,
+            )
+
+
+def merge_boxes(tracked: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Add to the tracks' boxes those of people found anew.
+
+    Tracks and found people are paired one to one by IoU. A track's box that a found box mostly covers grows
+    to hold it, so that legs or arms once outside a crop come back; a found box without a track becomes a box
+    of its own.
+
+    Args:
+        tracked: (N, 4) xyxy frame px.
+        found: (M, 4) xyxy frame px.
+
+    Returns:
+        (N + new, 4) xyxy frame px, the tracks' first, in order.
+    """
+    iou = bbox_iou(tracked, found)
+    rows, columns = linear_sum_assignment(-iou)
+    boxes, new = tracked.copy(), set(range(len(found)))
+    for row, column in zip(rows, columns, strict=True):
+        if iou[row, column] < SAME_PERSON_IOU:
+            continue
+        new.discard(int(column))
+        if iou[row, column] >= GROW_IOU:
+            low = np.minimum(tracked[row, :2], found[column, :2])
+            boxes[row] = np.concatenate([low, np.maximum(tracked[row, 2:], found[column, 2:])])
+    return np.concatenate([boxes, found[sorted(new)]])
+
+
+def _usable(bbox: np.ndarray, frame_size: tuple[int, ...]) -> bool:
+    """Whether a predicted box is finite, not tiny, and at least half a side inside the frame."""
+    if not np.isfinite(bbox).all():
+        return False
+    x1, y1, x2, y2 = (float(value) for value in bbox)
+    height, width = frame_size
+    inside_x, inside_y = min(x2, width) - max(x1, 0.0), min(y2, height) - max(y1, 0.0)
+    return inside_x > 0 and inside_y > 0 and min(x2 - x1, y2 - y1) >= MIN_BOX_SIDE
+
+
+def _score(track: PredictedTrack) -> float:
+    """Mean score of the better half of a track's keypoints: half a body in the frame is not unsure."""
+    scores = np.sort(track.scores)
+    return float(scores[len(scores) // 2 :].mean())
