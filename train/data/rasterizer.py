@@ -1,8 +1,8 @@
 """A z-buffer rasterizer for many small triangles, in NumPy.
 
-The synthetic scenes draw their meshes with it: every (triangle, pixel in its bounding box) pair is written out,
-tested by barycentric coordinates and resolved by depth, in chunks of bounded memory. Only identity is stored
-per pixel (which triangle, where in it); colour is worked out afterwards for the pixels that are seen.
+The synthetic scenes draw their meshes with it: every (triangle, pixel in its bounding box) pair is written
+out, tested by barycentric coordinates and resolved by depth, in chunks of bounded memory. Only identity is
+stored per pixel (which triangle, where in it); colour is worked out afterwards for the pixels that are seen.
 """
 
 from dataclasses import dataclass
@@ -89,7 +89,15 @@ def draw_triangles(
         before = ends[start - 1] if start else 0
         stop = max(start + 1, int(np.searchsorted(ends, before + CHUNK_PAIRS)))
         chunk = slice(start, stop)
-        _draw_chunk(buffer, front[chunk] + first_index, planes[chunk], corners[chunk, 0], low[chunk], extent[chunk], covered)
+        _draw_chunk(
+            buffer,
+            front[chunk] + first_index,
+            planes[chunk],
+            corners[chunk, 0],
+            low[chunk],
+            extent[chunk],
+            covered,
+        )
         start = stop
     return np.flatnonzero(covered)
 

@@ -16,11 +16,13 @@ from engine.errors import UsageError
 from engine.skeleton import COCO17
 from train.data.synthetic_motions import Motion, load_motion, rotation_matrices
 
-# How far the surface of a limb may lie in front of its keypoint before the keypoint counts as occluded, metres:
-# face points lie on the surface, joints inside (clothes included).
-KEYPOINT_DEPTH_M = np.array([0.012] * 3 + [0.02] * 2 + [0.17] * 2 + [0.10] * 2 + [0.07] * 2 + [0.19] * 2 + [0.11] * 2 + [0.08] * 2)
-SCALP_PARTS = ("scalp",)
-HIDDEN_BY_TROUSERS = 2  # shoes keep their two largest parts; shafts and laces would poke through trousers
+# How far the surface of a limb may lie in front of its keypoint before the keypoint counts as occluded,
+# metres: face points lie on the surface, joints inside (clothes included).
+KEYPOINT_DEPTH_M = np.array(
+    [0.012] * 3 + [0.02] * 2 + [0.17] * 2 + [0.10] * 2 + [0.07] * 2 + [0.19] * 2 + [0.11] * 2 + [0.08] * 2
+)
+# The two largest parts of a pair of shoes are the shoes, the next two the shafts of the socks.
+SHOE_PARTS, SHOE_AND_SOCK_PARTS = 2, 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,8 +30,8 @@ class Surface:
     """One skinned mesh in rest pose: the skin of a body or a garment.
 
     name: `body` or the garment's name. vertices, normals: (V, 3). weights: (V, B) skinning weights.
-    triangles: (F, 3), counter-clockwise from outside. region: (F,) index into `Library.regions`, 0 for garments.
-    part: (F,) index of the bone that moves the triangle most.
+    triangles: (F, 3), counter-clockwise from outside. region: (F,) index into `Library.regions`; for garments
+    0, or 1 on the socks of a pair of shoes. part: (F,) index of the bone that moves the triangle most.
     """
 
     name: str
@@ -75,8 +77,8 @@ class Library:
     def __init__(self, folder: Path) -> None:
         if not (folder / "topology.npz").is_file():
             raise UsageError(
-                f"no synthetic bodies in {folder}: expected a folder with topology.npz, bodies/, garments/ and "
-                "motions/; give it with --bodies"
+                f"no synthetic bodies in {folder}: expected a folder with topology.npz, bodies/, garments/ "
+                "and motions/; give it with --bodies"
             )
         self.folder = folder
         with np.load(folder / "topology.npz") as file:
@@ -109,7 +111,9 @@ class Library:
         """Return a motion clip by its name."""
         if name not in self._motions:
             if name not in self.motion_names:
-                raise UsageError(f"no motion {name!r} in {self.folder}/motions; there are {', '.join(self.motion_names)}")
+                raise UsageError(
+                    f"no motion {name!r} in {self.folder}/motions; there are {', '.join(self.motion_names)}"
+                )
             self._motions[name] = load_motion(self.folder / "motions" / f"{name}.npz", self.bones)
         return self._motions[name]
 
@@ -144,7 +148,8 @@ def vertex_normals(vertices: NDArray[np.floating], triangles: NDArray[np.integer
     corner = vertices[triangles].astype(np.float64)
     face = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
     total = np.stack(
-        [np.bincount(triangles.reshape(-1), np.repeat(face[:, axis], 3), len(vertices)) for axis in range(3)], 1
+        [np.bincount(triangles.reshape(-1), np.repeat(face[:, axis], 3), len(vertices)) for axis in range(3)],
+        1,
     )
     return (total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)).astype(np.float32)
 
@@ -173,22 +178,30 @@ def dress(library: Library, body_index: int, garments: Sequence[str]) -> list[Su
             part[shown],
         )
     ]
-    surfaces.extend(_garment_surface(library, body, name) for name in garments)
+    covered = any(name.startswith(("trousers", "suit")) for name in garments)
+    surfaces.extend(
+        _garment_surface(library, body, name, SHOE_PARTS if covered else SHOE_AND_SOCK_PARTS)
+        for name in garments
+    )
     return surfaces
 
 
-def _garment_surface(library: Library, body: Body, name: str) -> Surface:
+def _garment_surface(library: Library, body: Body, name: str, shoe_parts: int) -> Surface:
+    """Return a garment on a body; of shoes only the `shoe_parts` largest connected parts.
+
+    The region of a garment's triangle is 0, of a sock's 1.
+    """
     arrays, vertices = library.garment(name), body.garment(name)
     triangles = arrays["triangles"].astype(np.int32)
     weights = arrays["weights"]
+    region = np.zeros(len(triangles), np.int64)
     if name.startswith("shoes"):
-        component = arrays["vertex_component"]
-        largest = np.argsort(-np.bincount(component), kind="stable")[:HIDDEN_BY_TROUSERS]
-        triangles = triangles[np.isin(component[triangles[:, 0]], largest)]
+        component = arrays["vertex_component"][triangles[:, 0]]
+        order = np.argsort(-np.bincount(arrays["vertex_component"]), kind="stable")
+        kept = np.isin(component, order[:shoe_parts])
+        triangles, region = triangles[kept], (~np.isin(component, order[:SHOE_PARTS])).astype(np.int64)[kept]
     part = weights[triangles[:, 0]].argmax(1).astype(np.int64)
-    return Surface(
-        name, vertices, vertex_normals(vertices, triangles), weights, triangles, np.zeros(len(triangles), np.int64), part
-    )
+    return Surface(name, vertices, vertex_normals(vertices, triangles), weights, triangles, region, part)
 
 
 def sole_height(library: Library, body_index: int, garments: Sequence[str]) -> float:

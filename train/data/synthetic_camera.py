@@ -16,8 +16,8 @@ NEAR_M = 0.2
 class Camera:
     """A pinhole camera without distortion.
 
-    position: metres, world. yaw: turn of the viewing axis from +Z towards +X, radians; pitch: upwards, radians;
-    roll: clockwise turn of the picture's content, radians. focal: pixels. size: (height, width).
+    position: metres, world. yaw: turn of the viewing axis from +Z towards +X, radians; pitch: upwards,
+    radians; roll: turn of the camera about its axis, radians. focal: pixels. size: (height, width).
     """
 
     position: tuple[float, float, float]
@@ -68,7 +68,10 @@ class Camera:
         return world / np.linalg.norm(world, axis=1, keepdims=True)
 
     def ground_points(self, pixels: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return where the rays through pixels (N, 2) meet the ground y = 0, (N, 3); NaN above the horizon."""
+        """Return the points (N, 3) of the ground y = 0 seen at pixels (N, 2); NaN above the horizon.
+
+        Points farther than 200 m are NaN too.
+        """
         rays = self.rays(pixels)
         with np.errstate(divide="ignore", invalid="ignore"):
             distance = -self.position[1] / rays[:, 1]
@@ -98,12 +101,17 @@ def view_panorama(panorama: NDArray[np.uint8], camera: Camera, turn: float = 0.0
     u, v = (_enlarge(plane.astype(np.float32), (height, width)) for plane in (u, v))
     u = np.mod(u + source_width / 2 - 0.5, source_width).astype(np.float32)
     padded = cv2.copyMakeBorder(panorama, 0, 0, 0, 2, cv2.BORDER_WRAP)
-    return cv2.remap(padded, u, v, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.remap(padded, u, v, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
 def _enlarge(plane: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
     """Interpolate a plane sampled on every fourth pixel (from pixel 0) to `size` (height, width)."""
     matrix = np.array([[0.25, 0, 0], [0, 0.25, 0]])
-    return cv2.warpAffine(
-        plane, matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+    enlarged = cv2.warpAffine(
+        plane,
+        matrix,
+        (size[1], size[0]),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
     )
+    return np.asarray(enlarged, np.float32)

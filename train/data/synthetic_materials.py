@@ -41,10 +41,16 @@ def linear(rgb: tuple[float, float, float] | NDArray[np.floating]) -> NDArray[np
     return (np.clip(np.asarray(rgb, np.float32)[::-1], 0, 1) ** 2.2).astype(np.float32)
 
 
-def flat(rgb: tuple[float, float, float] | NDArray[np.floating], **options: float) -> Material:
-    """Return a plain material of an sRGB colour; `options` are fields of Material."""
+def flat(
+    rgb: tuple[float, float, float] | NDArray[np.floating],
+    *,
+    grain: float = 0.1,
+    gloss: float = 0.0,
+    shininess: float = 12.0,
+) -> Material:
+    """Return a plain material of an sRGB colour."""
     colour = linear(rgb)
-    return replace(Material(colour, colour), **options)
+    return Material(colour, colour, grain=grain, gloss=gloss, shininess=shininess)
 
 
 @cache
@@ -82,8 +88,8 @@ def albedo(material: Material, position: NDArray[np.float32]) -> NDArray[np.floa
     mix = pattern_mix(material, position)
     colour = material.colour + mix[:, None] * (material.second - material.colour)
     if material.grain:
-        rough = 0.6 * sample_noise(1, u, v) + 0.8 * sample_noise(0, u * 0.7, v * 0.7)
-        colour = colour * np.clip(1 + material.grain * rough, 0.3, 1.8)[:, None]
+        rough = 0.7 * sample_noise(1, u, v) + 0.4 * sample_noise(0, u * 0.7, v * 0.7)
+        colour *= np.clip(1 + material.grain * rough, 0.3, 1.8)[:, None]
     return colour
 
 
@@ -157,8 +163,13 @@ HAIR_TONES = {
 IRIS_TONES = ((0.25, 0.14, 0.08), (0.35, 0.24, 0.12), (0.25, 0.40, 0.55), (0.30, 0.42, 0.30))
 
 
-def random_complexion(rng: np.random.Generator, race: tuple[float, float, float], age: float) -> dict[str, Material]:
-    """Draw skin, hair and eye colours that fit a body's `race` (african, asian, caucasian) and `age` in [0, 1]."""
+def random_complexion(
+    rng: np.random.Generator, race: tuple[float, float, float], age: float
+) -> dict[str, Material]:
+    """Draw skin, hair and eye colours, by name, that fit a body.
+
+    race: shares of african, asian and caucasian. age: 0 to 1, where 0.5 is 25 years and 1 is old.
+    """
     names = ("african", "asian", "caucasian")
     tone = np.zeros(3)
     for name, share in zip(names, race):
@@ -170,14 +181,14 @@ def random_complexion(rng: np.random.Generator, race: tuple[float, float, float]
     if age > 0.75:
         hair = np.full(3, rng.uniform(0.45, 0.85))
     elif rng.random() < 0.04:
-        hair = random_colour(rng)
+        hair = random_colour(rng).astype(np.float64)
     iris = IRIS_TONES[rng.integers(len(IRIS_TONES))] if race[2] > 0.5 else IRIS_TONES[0]
     lips = tone * np.array([0.88, 0.62, 0.60]) if rng.random() < 0.7 else np.array([0.65, 0.2, 0.22])
     return {
         "skin": flat(tone, grain=0.05, gloss=0.10, shininess=14.0),
         "lips": flat(lips, grain=0.0, gloss=0.2, shininess=20.0),
         "brow": flat(hair * 0.6 + tone * 0.15, grain=0.1),
-        "hair": replace(flat(hair, gloss=0.25, shininess=18.0), strands=True),
+        "hair": replace(flat(hair, gloss=0.12, shininess=14.0), strands=True),
         "scalp": flat(hair * 0.8 + tone * 0.05, grain=0.2),
         "stubble": flat(hair * 0.25 + tone * 0.7, grain=0.1, gloss=0.1),
         "eye_white": flat((0.88, 0.86, 0.84), grain=0.0, gloss=0.5, shininess=60.0),

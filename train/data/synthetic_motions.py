@@ -31,16 +31,25 @@ class Motion:
 def load_motion(path: Path, bones: list[str]) -> Motion:
     """Read a clip; `bones` are the bone names, whose `.L`/`.R` endings tell what mirroring exchanges."""
     with np.load(path) as file:
-        rotation, root, floor = (file[key].astype(np.float64) for key in ("rotation", "root_position", "floor_offset"))
+        rotation, root, floor = (
+            file[key].astype(np.float64) for key in ("rotation", "root_position", "floor_offset")
+        )
     other = {".L": ".R", ".R": ".L"}
-    swap = np.array([bones.index(name[:-2] + other[name[-2:]]) if name[-2:] in other else i for i, name in enumerate(bones)])
+    swap = np.array(
+        [
+            bones.index(name[:-2] + other[name[-2:]]) if name[-2:] in other else i
+            for i, name in enumerate(bones)
+        ]
+    )
     return Motion(path.stem, rotation, root, np.tile(floor, (len(root), 1)), swap)
 
 
 def mirrored(motion: Motion) -> Motion:
     """Return the clip as seen in a mirror: left and right exchanged."""
     rotation = motion.rotation[:, motion.swap] * (1.0, 1.0, -1.0, -1.0)
-    return Motion(motion.name + "_mirrored", rotation, motion.root * (-1.0, 1.0, 1.0), motion.floor, motion.swap)
+    return Motion(
+        motion.name + "_mirrored", rotation, motion.root * (-1.0, 1.0, 1.0), motion.floor, motion.swap
+    )
 
 
 def rotation_matrices(quaternion: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -59,7 +68,8 @@ def turned(rotation: NDArray[np.float64], yaw: float) -> NDArray[np.float64]:
     half_w, half_y = np.cos(yaw / 2), np.sin(yaw / 2)
     w, x, y, z = np.moveaxis(rotation[..., 0, :], -1, 0)
     root = np.stack(
-        [half_w * w - half_y * y, half_w * x + half_y * z, half_w * y + half_y * w, half_w * z - half_y * x], -1
+        [half_w * w - half_y * y, half_w * x + half_y * z, half_w * y + half_y * w, half_w * z - half_y * x],
+        -1,
     )
     result = rotation.copy()
     result[..., 0, :] = root
@@ -76,8 +86,8 @@ def blended(first: NDArray[np.float64], second: NDArray[np.float64], weight: flo
 def looped(motion: Motion, frames: int, *, blend: int = 8, shortest: int = 20) -> Motion:
     """Repeat a clip up to `frames` frames without a visible seam.
 
-    The two most similar moments at least `shortest` frames apart are found; the part between them is repeated,
-    cross-faded over `blend` frames, the root moving on from where it was.
+    The two most similar moments at least `shortest` frames apart are found; the part between them is
+    repeated, cross-faded over `blend` frames, the root moving on from where it was.
     """
     start, stop = _seam(motion, blend, shortest)
     period = stop - start
@@ -92,7 +102,11 @@ def looped(motion: Motion, frames: int, *, blend: int = 8, shortest: int = 20) -
         root[cycle] = (1 - weight) * root[cycle] + weight * (motion.root[before] + stride)
     turns, phase = np.divmod(np.arange(frames), period)
     return Motion(
-        motion.name, rotation[phase], root[phase] + turns[:, None] * stride, motion.floor[:1].repeat(frames, 0), motion.swap
+        motion.name,
+        rotation[phase],
+        root[phase] + turns[:, None] * stride,
+        motion.floor[:1].repeat(frames, 0),
+        motion.swap,
     )
 
 
@@ -100,7 +114,7 @@ def _seam(motion: Motion, blend: int, shortest: int) -> tuple[int, int]:
     """Return frames (start, stop) that look most alike, in pose and in how it changes."""
     count = len(motion)
     usable = np.arange(blend, count - 1)
-    rotation = rotation_matrices(motion.rotation[:, _SEAM_BONES(motion.rotation.shape[1])]).reshape(count, -1)
+    rotation = rotation_matrices(motion.rotation).reshape(count, -1)
     feature = np.concatenate([rotation, motion.root[:, 1:2] * 3], 1)
     feature = np.concatenate([feature, 4 * np.gradient(feature, axis=0)], 1)[usable]
     distance = np.linalg.norm(feature[:, None] - feature[None], axis=2)
@@ -108,10 +122,6 @@ def _seam(motion: Motion, blend: int, shortest: int) -> tuple[int, int]:
     distance[gap < min(shortest, len(usable) - 1)] = np.inf
     first, second = np.unravel_index(int(distance.argmin()), distance.shape)
     return int(usable[first]), int(usable[second])
-
-
-def _SEAM_BONES(bones: int) -> slice:
-    return slice(0, bones)
 
 
 def joined(clips: list[Motion], *, blend: int = 15) -> Motion:

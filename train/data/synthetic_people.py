@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.data.synthetic_bodies import Body, Library, Pose, Surface, dress, pose_bones, skin, sole_height
-from train.data.synthetic_materials import Material, flat, random_cloth, random_complexion, random_colour
+from train.data.synthetic_materials import Material, flat, random_cloth, random_colour, random_complexion
 from train.data.synthetic_motions import Motion, turned
 from train.data.synthetic_shading import Mesh
 
@@ -25,7 +25,7 @@ HAIR_FEMALE = ("hair_bob", "hair_long", "hair_ponytail", "hair_afro", "hair_shor
 class Outfit:
     """What a person wears. Names are garments; empty means painted on the body.
 
-    long_sleeves: paint the forearms with the shirt. bare_legs: paint the legs below the thigh as skin.
+    long_sleeves: paint the arms with the shirt. bare_legs: paint the legs below the thigh as skin.
     """
 
     top: str
@@ -44,7 +44,9 @@ class Outfit:
 class Figure:
     """One dressed person that can be posed."""
 
-    def __init__(self, library: Library, body_index: int, outfit: Outfit, materials: dict[str, Material]) -> None:
+    def __init__(
+        self, library: Library, body_index: int, outfit: Outfit, materials: dict[str, Material]
+    ) -> None:
         self.library, self.body_index, self.outfit = library, body_index, outfit
         self.body: Body = library.body(body_index)
         self.raise_m = sole_height(library, body_index, outfit.garments)
@@ -52,14 +54,21 @@ class Figure:
         names = list(materials)
         self.materials = tuple(materials.values())
         chosen = [
-            _paint_body(library, self.surfaces[0], outfit) if index == 0 else [surface.name] * len(surface.triangles)
-            for index, surface in enumerate(self.surfaces)
+            _paint_body(library, surface, outfit)
+            if surface.name == "body"
+            else np.where(surface.region == 1, "sock", surface.name)
+            for surface in self.surfaces
         ]
-        self.material = np.array([names.index(name) for name in np.concatenate(chosen)])
+        listed, inverse = np.unique(np.concatenate(chosen), return_inverse=True)
+        self.material = np.array([names.index(name) for name in listed])[inverse]
         offsets = np.cumsum([0] + [len(surface.vertices) for surface in self.surfaces[:-1]])
-        self.triangles = np.concatenate([s.triangles + offset for s, offset in zip(self.surfaces, offsets)]).astype(np.int32)
+        self.triangles = np.concatenate(
+            [s.triangles + offset for s, offset in zip(self.surfaces, offsets)]
+        ).astype(np.int32)
         # Cloth and hair are open sheets whose inside can be seen; skin is closed.
-        self.double_sided = np.concatenate([np.full(len(s.triangles), s.name != "body") for s in self.surfaces])
+        self.double_sided = np.concatenate(
+            [np.full(len(s.triangles), s.name != "body") for s in self.surfaces]
+        )
         self.whole = Surface(
             "person",
             np.concatenate([surface.vertices for surface in self.surfaces]),
@@ -76,7 +85,9 @@ class Figure:
 
     def pose_in_clip(self, motion: Motion, frame: int, position: Sequence[float], yaw: float) -> Pose:
         """Pose as in `motion` at `frame`, standing at `position` (x, z) metres, turned by `yaw` radians."""
-        height = motion.root[frame, 1] * self.body.leg_length + motion.floor[frame, self.body_index] + self.raise_m
+        height = (
+            motion.root[frame, 1] * self.body.leg_length + motion.floor[frame, self.body_index] + self.raise_m
+        )
         return self.pose(motion.rotation[frame], np.array([position[0], height, position[1]]), yaw)
 
     def mesh(self, pose: Pose) -> tuple[Mesh, NDArray[np.float64]]:
@@ -84,30 +95,42 @@ class Figure:
         vertices, normals = skin(self.whole, self.body.bone_head, pose)
         keypoints = self.library.keypoints(pose, vertices[: len(self.body.vertices)])
         mesh = Mesh(
-            vertices, normals, self.whole.vertices, self.triangles, self.material, self.double_sided, self.materials
+            vertices,
+            normals,
+            self.whole.vertices,
+            self.triangles,
+            self.material,
+            self.double_sided,
+            self.materials,
         )
         return mesh, keypoints
 
 
-def _paint_body(library: Library, surface: Surface, outfit: Outfit) -> list[str]:
+def _paint_body(library: Library, surface: Surface, outfit: Outfit) -> NDArray[np.str_]:
     """Name the material of every triangle of the skin."""
-    bones = np.array(library.bones)[surface.part]
-    names = np.array(library.regions, dtype="<U12")[surface.region]
-    names[names == "shoe"] = "shoe" if not outfit.shoes else "sock"
-    below_thigh = np.char.startswith(bones, "lowerleg") | np.char.startswith(bones, "upperleg02")
-    forearm = np.char.startswith(bones, "lowerarm")
+    names = np.array(library.regions, dtype="<U16")[surface.region]
+    names[names == "shoe"] = "foot" if not outfit.shoes else "sock"
+    below_thigh = _moved_by(library, surface, ("lowerleg", "upperleg02"))
+    arm = _moved_by(library, surface, ("lowerarm", "upperarm"))
     if outfit.bare_legs:
         names[(names == "trousers") & below_thigh] = "skin"
     if outfit.long_sleeves:
-        names[(names == "skin") & forearm] = "shirt"
+        names[(names == "skin") & arm] = "shirt"
     if outfit.top == "sport_top_f":
-        names[(names == "shirt") & np.char.startswith(bones, "upperarm")] = "skin"
-    return names.tolist()
+        names[(names == "shirt") & _moved_by(library, surface, ("upperarm",))] = "skin"
+    return names
+
+
+def _moved_by(library: Library, surface: Surface, prefixes: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Return (F,) whether the bone that moves a triangle most has a name with one of the prefixes."""
+    return np.array([name.startswith(prefixes) for name in library.bones])[surface.part]
 
 
 def random_outfit(rng: np.random.Generator, male: bool, *, upright: bool = True) -> Outfit:
     """Draw what a person wears; skirts only where all poses are `upright`."""
-    hair = str(rng.choice(HAIR_MALE if male else HAIR_FEMALE, p=(0.28, 0.28, 0.2, 0.06, 0.18) if male else None))
+    hair = str(
+        rng.choice(HAIR_MALE if male else HAIR_FEMALE, p=(0.28, 0.28, 0.2, 0.06, 0.18) if male else None)
+    )
     shoes = str(rng.choice(SHOES, p=(0.32, 0.28, 0.28, 0.12)))
     if rng.random() < (0.08 if male else 0.02):
         return Outfit("suit_m", "", shoes, hair, long_sleeves=True)
@@ -129,7 +152,9 @@ def random_materials(rng: np.random.Generator, body: Body, outfit: Outfit) -> di
     shirt, trousers = random_cloth(rng), random_cloth(rng, patterned=0.15, muted=True)
     leather = flat(random_colour(rng, muted=True), grain=0.15, gloss=0.15, shininess=20.0)
     under = flat(random_colour(rng), grain=0.05)
-    materials |= {"shirt": shirt, "trousers": trousers, "shoe": leather, "sock": flat(random_colour(rng), grain=0.08)}
+    sock = flat(random_colour(rng), grain=0.08)
+    foot = sock if rng.random() < 0.5 else materials["skin"]
+    materials |= {"shirt": shirt, "trousers": trousers, "foot": foot, "sock": sock}
     if outfit.top == "suit_m":
         cloth = random_cloth(rng, patterned=0.1, muted=True)
         materials |= {"suit_m": replace(cloth, scale=0.01), "shirt": under, "trousers": cloth}

@@ -19,10 +19,10 @@ GROUND_CONTACT_M = 0.25
 class PersonTruth:
     """Where one synthetic person is in the picture, exactly.
 
-    keypoints: (17, 2) float64 frame px, also outside the frame. visibility: (17,) 0 outside the frame or behind
-    the camera, 1 occluded, 2 visible. bbox: (4,) xyxy of the whole outline, hidden parts too, cut by the frame;
-    None if nothing of it is inside. area: px² of that outline inside the frame. visible_fraction: share of that
-    area which nothing hides.
+    keypoints: (17, 2) float64 frame px, also outside the frame. visibility: (17,) 0 outside the frame or
+    behind the camera, 1 occluded, 2 visible. bbox: (4,) xyxy of the whole outline, hidden parts too, cut by
+    the frame; None if nothing of it is inside. area: px² of that outline inside the frame.
+    visible_fraction: share of that area which nothing hides.
     """
 
     keypoints: NDArray[np.float64]
@@ -81,12 +81,12 @@ def draw_scene(
     ground = (backdrop.astype(np.float32) / 255) ** 2.2
     if shadows is not None and ground_shadow > 0:
         ground *= 1 - ground_shadow * _ground_shadow(camera, meshes, shadows, light)
-    picture = cv2.resize(ground, fine.size[::-1], interpolation=cv2.INTER_LINEAR) if samples > 1 else ground
+    picture = np.asarray(cv2.resize(ground, fine.size[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
     _paint(picture, buffer, meshes, depths, camera, light, shadows)
-    picture = np.clip(picture, 0, 1) ** (1 / 2.2) * 255
-    if samples > 1:
-        picture = cv2.resize(picture, camera.size[::-1], interpolation=cv2.INTER_AREA)
-    return picture, truths
+    picture = np.clip(picture, 0, 1) ** np.float32(1 / 2.2) * 255
+    return np.asarray(
+        cv2.resize(picture, camera.size[::-1], interpolation=cv2.INTER_AREA), np.float32
+    ), truths
 
 
 def _span(meshes: Sequence[Mesh], index: int) -> tuple[int, int]:
@@ -121,24 +121,24 @@ def _paint(
 def _ground_shadow(
     camera: Camera, meshes: Sequence[Mesh], shadows: ShadowMap, light: Light
 ) -> NDArray[np.float32]:
-    """Return (H, W, 1) the share of light missing on the ground, which is everywhere the backdrop lies below."""
+    """Return (H, W, 1) the share of light missing; all of the backdrop below the horizon is ground."""
     height, width = camera.size
     step = 2
     columns, rows = np.meshgrid(np.arange(0, width, step), np.arange(0, height, step))
-    ground = camera.ground_points(np.stack([columns, rows], -1).reshape(-1, 2))
+    ground = camera.ground_points(np.stack([columns, rows], -1).reshape(-1, 2).astype(np.float64))
     blocked = np.zeros(len(ground), np.float32)
     near = np.flatnonzero(np.isfinite(ground[:, 0]))
     key = float(light.key.mean())
     share = key * light.towards[1] / (key * light.towards[1] + float(light.ambient[0].mean()))
     contact = _contact(ground[near], meshes)
     blocked[near] = 1 - (1 - share * shadows.shade(ground[near])) * (1 - 0.65 * contact)
-    plane = blocked.reshape(rows.shape)
-    plane = cv2.GaussianBlur(plane, (0, 0), 1.2)
-    return cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR)[..., None]
+    plane = cv2.GaussianBlur(blocked.reshape(rows.shape), (0, 0), 1.2)
+    plane = cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(plane, np.float32)[..., None]
 
 
 def _contact(points: NDArray[np.float64], meshes: Sequence[Mesh]) -> NDArray[np.float32]:
-    """Return the ambient occlusion (P,) in [0, 1] of ground points (P, 3) under whatever stands close above."""
+    """Return the ambient occlusion (P,) in [0, 1] of ground points (P, 3) under what is close above."""
     low = [mesh.vertices[mesh.vertices[:, 1] < GROUND_CONTACT_M] for mesh in meshes]
     corner = np.concatenate(low) if low else np.empty((0, 3))
     if not len(corner):
@@ -184,12 +184,17 @@ def keypoint_visibility(
 ) -> NDArray[np.int64]:
     """Return (17,) 0 outside the frame, 1 occluded, 2 visible, by depth test.
 
-    A keypoint is occluded if what the buffer shows there is nearer than the keypoint by more than the flesh and
-    cloth that surround it (KEYPOINT_DEPTH_M). Of the 3×3 pixels around it the farthest counts.
+    A keypoint is occluded if what the buffer shows there is nearer than the keypoint by more than the flesh
+    and cloth that surround it (KEYPOINT_DEPTH_M). Of the 3×3 pixels around it the farthest counts.
     """
     height, width = camera.size
     points, depth = camera.project(keypoints)
-    inside = (depth > NEAR_M) & (points >= -0.5).all(1) & (points[:, 0] < width - 0.5) & (points[:, 1] < height - 0.5)
+    inside = (
+        (depth > NEAR_M)
+        & (points >= -0.5).all(1)
+        & (points[:, 0] < width - 0.5)
+        & (points[:, 1] < height - 0.5)
+    )
     visibility = np.zeros(len(keypoints), np.int64)
     for index in np.flatnonzero(inside):
         column, row = np.round(points[index]).astype(int)
@@ -200,14 +205,20 @@ def keypoint_visibility(
 
 
 def expose(
-    picture: NDArray[np.float32], rng: np.random.Generator, *, gain: float = 1.0, blur: float = 0.0, noise: float = 2.0
+    picture: NDArray[np.float32],
+    rng: np.random.Generator,
+    *,
+    gain: float = 1.0,
+    blur: float = 0.0,
+    noise: float = 2.0,
 ) -> NDArray[np.uint8]:
     """Turn a drawn picture (H, W, 3) in [0, 255] into what a sensor would give, uint8.
 
-    gain: exposure. blur: standard deviation of the lens blur, px. noise: standard deviation of the sensor noise.
+    gain: exposure. blur: standard deviation of the lens blur, px. noise: standard deviation of the sensor
+    noise, grey levels.
     """
     if blur > 0.2:
-        picture = cv2.GaussianBlur(picture, (0, 0), blur)
+        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), blur), np.float32)
     noisy = picture * gain + rng.normal(0, 1, picture.shape).astype(np.float32) * noise
     return np.clip(np.round(noisy), 0, 255).astype(np.uint8)
 

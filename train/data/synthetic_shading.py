@@ -18,8 +18,8 @@ SHADOW_BIAS_M = 0.05
 class Light:
     """Ambient light that depends on direction, and one key light.
 
-    ambient: (4, 3) linear BGR: constant, and slopes along x, y, z of a unit normal. towards: (3,) unit vector to
-    the key light. key: (3,) linear BGR of the key light.
+    ambient: (4, 3) linear BGR: constant, and slopes along x, y, z of a unit normal. towards: (3,) unit vector
+    to the key light. key: (3,) linear BGR of the key light.
     """
 
     ambient: NDArray[np.float32]
@@ -67,7 +67,7 @@ class ShadowMap:
             inside = (column >= 0) & (row >= 0) & (column < width) & (row < height)
             nearest = self.buffer.inverse_depth[np.where(inside, row, 0), np.where(inside, column, 0)]
             blocked += inside & (nearest > local[:, 2] + SHADOW_BIAS_M)
-        return blocked / 4
+        return blocked / np.float32(4)
 
 
 def light_from_panorama(panorama: NDArray[np.uint8], turn: float, rng: np.random.Generator) -> Light:
@@ -154,7 +154,11 @@ def shade_pixels(
     view /= np.linalg.norm(view, axis=1, keepdims=True)
     normal = np.where((normal * view).sum(1, keepdims=True) < -0.15, -normal, normal)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
-    lit = 1 - shadows.shade(position + normal * 0.02) if shadows is not None else np.ones(len(position), np.float32)
+    lit = (
+        1 - shadows.shade(position + normal * 0.02)
+        if shadows is not None
+        else np.ones(len(position), np.float32)
+    )
     which = mesh.material[triangle]
     colour = np.empty_like(position)
     for index in np.unique(which):
@@ -175,9 +179,11 @@ def _shade_material(
 ) -> NDArray[np.float32]:
     if material.wrinkle:
         u, v = rest[:, 0] + 0.7 * rest[:, 2], rest[:, 1]
-        tilt = np.stack([sample_noise(2, u * 0.8, v * 0.8), sample_noise(3, u * 0.8, v * 0.8), np.zeros_like(u)], 1)
-        normal = normal + material.wrinkle * tilt
-        normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+        tilt = np.stack(
+            [sample_noise(2, u * 0.8, v * 0.8), sample_noise(3, u * 0.8, v * 0.8), np.zeros_like(u)], 1
+        )
+        bent = normal + material.wrinkle * tilt
+        normal = np.asarray(bent / np.linalg.norm(bent, axis=1, keepdims=True), np.float32)
     towards = light.towards.astype(np.float32)
     facing = normal @ towards
     diffuse = np.clip((facing + 0.12) / 1.12, 0, None) * lit
