@@ -15,6 +15,7 @@ import typer
 
 from app import options
 from app.console import configure_logging, make_console, say
+from engine import __version__
 from engine.errors import SteadyPoseError, UsageError
 
 USAGE = 2
@@ -51,9 +52,7 @@ def reported(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from app.machine import software_version
-
-        say(f"steadypose {software_version()}")
+        say(f"steadypose {__version__}")
         raise typer.Exit
 
 
@@ -168,7 +167,7 @@ def models_info(name: options.ModelName, json: options.JsonOnStdout = False) -> 
 @reported
 def doctor(json: options.JsonOnStdout = False) -> None:
     """Look at this machine: what is installed, what runs, what is missing and how to get it."""
-    from app.reports import print_doctor
+    from app.diagnosis import print_doctor
 
     raise typer.Exit(print_doctor(as_json=json))
 

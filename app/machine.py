@@ -1,29 +1,19 @@
-"""What this machine and this software are, in words, for reports and benchmarks."""
+"""What this machine and this software are, in words, for the head of a benchmark."""
 
-import os
 import platform
-import tomllib
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
-DISTRIBUTION = "steadypose"
-REPORTED_PACKAGES = ("numpy", "opencv-python", "av", "openvino", "onnxruntime")
-CPUINFO = Path("/proc/cpuinfo")
+from engine import __version__
+from engine.doctor import cpu_name, usable_cores
 
-
-def software_version() -> str:
-    """Return the version of SteadyPose, also in a clone that was never installed."""
-    try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:
-        project = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text("utf-8"))
-        return str(project["project"]["version"])
+SPEED_PACKAGES = ("numpy", "opencv-python", "opencv-python-headless", "av", "openvino", "onnxruntime")
+"""Packages on which speed depends."""
 
 
 def package_versions() -> dict[str, str]:
     """Return the versions of the packages on which speed depends; absent ones are left out."""
     found = {}
-    for name in REPORTED_PACKAGES:
+    for name in SPEED_PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -31,37 +21,22 @@ def package_versions() -> dict[str, str]:
     return found
 
 
-def processor_name() -> str:
-    """Return the processor's name as the system tells it."""
-    if CPUINFO.is_file():
-        for line in CPUINFO.read_text("utf-8", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()
-
-
-def usable_cores() -> int:
-    """Return the number of cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def describe_machine() -> dict[str, object]:
     """Return processor, cores, system and versions, ready for JSON."""
     return {
-        "processor": processor_name(),
+        "processor": cpu_name(),
         "cores": usable_cores(),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "steadypose": software_version(),
+        "steadypose": __version__,
         "packages": package_versions(),
     }
 
 
 def machine_line() -> str:
-    """Return the machine in one line for the head of a table."""
+    """Return the machine in one line."""
     versions = ", ".join(f"{name} {number}" for name, number in package_versions().items())
     return (
-        f"{processor_name()}, {usable_cores()} cores, {platform.system()} {platform.machine()}, "
-        f"Python {platform.python_version()}, {versions}"
+        f"{cpu_name()}, {usable_cores()} cores, {platform.system()} {platform.machine()}, "
+        f"Python {platform.python_version()}, steadypose {__version__}, {versions}"
     )

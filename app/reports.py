@@ -1,4 +1,4 @@
-"""What `models list`, `models info` and `doctor` print, as text or as JSON."""
+"""What `models list` and `models info` print, as text or as JSON."""
 
 import json
 from collections.abc import Mapping

@@ -44,6 +44,8 @@ def test_tracebacks_need_to_be_asked_for(console, verbosity, shown):
     assert ("Traceback" in text) == shown
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (7325, "2:02:05")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (7325, "2:02:05")]
+)
 def test_durations_read_like_a_clock(seconds, text):
     assert duration(seconds) == text

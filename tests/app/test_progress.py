@@ -82,7 +82,12 @@ def test_a_bar_shows_name_and_numbers_and_leaves_nothing_behind():
 
 @pytest.mark.parametrize(
     ("terminal", "verbosity", "kind"),
-    [(True, 0, BarReporter), (False, 0, PlainReporter), (True, -1, SilentReporter), (False, 1, PlainReporter)],
+    [
+        (True, 0, BarReporter),
+        (False, 0, PlainReporter),
+        (True, -1, SilentReporter),
+        (False, 1, PlainReporter),
+    ],
 )
 def test_the_reporter_fits_the_terminal_and_the_loudness(terminal, verbosity, kind):
     assert type(make_reporter(plain_console(terminal), verbosity)) is kind

@@ -1,0 +1,34 @@
+"""Times of repeated actions: the median tells what to expect, the minimum what is possible."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+
+WARM_UP_RUNS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Milliseconds of an action over some runs."""
+
+    median_ms: float
+    min_ms: float
+    runs: int
+
+    def as_dict(self) -> dict[str, float | int]:
+        """Return the numbers rounded to microseconds, ready for JSON."""
+        return {"median_ms": round(self.median_ms, 3), "min_ms": round(self.min_ms, 3), "runs": self.runs}
+
+
+def measure(action: Callable[[], object], *, budget_s: float = 1.0, min_runs: int = 5) -> Timing:
+    """Repeat an action for `budget_s` seconds, at least `min_runs` times, after two runs to warm up."""
+    for _ in range(WARM_UP_RUNS):
+        action()
+    times_ms: list[float] = []
+    end = time.perf_counter() + budget_s
+    while len(times_ms) < min_runs or time.perf_counter() < end:
+        start = time.perf_counter()
+        action()
+        times_ms.append((time.perf_counter() - start) * 1e3)
+    return Timing(median(times_ms), min(times_ms), len(times_ms))

@@ -1,0 +1,182 @@
+"""The exact truth of the demo clip, and how well tracked people match it.
+
+People are matched frame by frame as in CLEAR MOT (Bernardin and Stiefelhagen 2008): a pair of the last frame
+stays together while it still fits, the rest are paired by optimal assignment.
+"""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from engine.errors import SourceError
+from engine.skeleton import Skeleton
+from engine.structures import Float, TrackedPerson
+from engine.tracking.oks import oks_matrix
+
+MIN_OKS = 0.5
+"""A pair less alike than this is no match."""
+MIN_VISIBLE = 5
+"""A true person with fewer visible keypoints is not missed if nobody sees them."""
+FAR_PX = 1e6
+"""Where a keypoint that was not tracked is put, so that it counts as wrong."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TruePerson:
+    """One person in one frame, as drawn.
+
+    keypoints: (K, 2) float32 frame px; visibility: (K,) 0 outside the frame, 1 hidden, 2 visible;
+    bbox: (4,) float32 xyxy of the part inside the frame, NaN where nothing is.
+    """
+
+    track_id: int
+    keypoints: Float
+    visibility: NDArray[np.int64]
+    bbox: Float
+
+    @property
+    def countable(self) -> bool:
+        """Whether enough of the person can be seen that a tracker should have found them."""
+        return bool(np.isfinite(self.bbox).all() and (self.visibility == 2).sum() >= MIN_VISIBLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """How tracked people compare with the truth over a clip.
+
+    people: true identities that could be seen; countable: how often, over all frames; found: how many of
+    those were matched; extra: tracked people that match nobody; switches: how often a true person's track id
+    changed; error_px: mean distance of visible keypoints of matched people; mean_oks: over matched people.
+    """
+
+    frames: int
+    people: int
+    countable: int
+    found: int
+    extra: int
+    switches: int
+    error_px: float
+    mean_oks: float
+
+    @property
+    def recall(self) -> float:
+        """Share of what could be seen that was found."""
+        return self.found / self.countable if self.countable else 0.0
+
+
+def read_truth(path: Path, skeleton: Skeleton) -> dict[int, list[TruePerson]]:
+    """Read the truth of a rendered clip: frame index to the people in it.
+
+    Raises:
+        SourceError: the file is missing, or lacks a keypoint of `skeleton`.
+    """
+    if not path.is_file():
+        raise SourceError(f"the truth of the demo clip, {path}, is missing; install the package again")
+    frames: dict[int, list[TruePerson]] = {}
+    with path.open(newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            try:
+                person = _true_person(row, skeleton)
+            except KeyError as error:
+                raise SourceError(
+                    f"{path} has no column {error}; it does not fit skeleton {skeleton.name!r}"
+                ) from error
+            frames.setdefault(int(row["frame"]), []).append(person)
+    return frames
+
+
+class TruthMatcher:
+    """Counts, frame after frame, what of the truth was found and under which track id."""
+
+    def __init__(self, truth: dict[int, list[TruePerson]], skeleton: Skeleton) -> None:
+        self._truth = truth
+        self._sigmas = skeleton.sigmas
+        self._together: dict[int, int] = {}
+        self._ids: dict[int, int] = {}
+        self._seen: set[int] = set()
+        self._frames = self._countable = self._found = self._extra = self._switches = 0
+        self._errors_px: list[float] = []
+        self._oks: list[float] = []
+
+    def add(self, frame: int, people: Sequence[TrackedPerson]) -> dict[int, TrackedPerson]:
+        """Count one frame and return true track id to the person matched with it."""
+        truths = self._truth.get(frame, [])
+        pairs = self._pair(truths, people)
+        matched = {}
+        self._frames += 1
+        for true, person, oks in pairs:
+            matched[true.track_id] = person
+            before = self._ids.get(true.track_id)
+            self._switches += before is not None and before != person.track_id
+            self._ids[true.track_id] = person.track_id
+            distance = np.linalg.norm(person.keypoints - true.keypoints, axis=1)
+            self._errors_px += distance[(true.visibility == 2) & np.isfinite(distance)].tolist()
+            self._oks.append(oks)
+        for true in truths:
+            if true.countable:
+                self._seen.add(true.track_id)
+                self._countable += 1
+                self._found += true.track_id in matched
+        self._extra += len(people) - len(pairs)
+        self._together = {true_id: person.track_id for true_id, person in matched.items()}
+        return matched
+
+    def match(self) -> Match:
+        """Return what was counted so far."""
+        return Match(
+            frames=self._frames,
+            people=len(self._seen),
+            countable=self._countable,
+            found=self._found,
+            extra=self._extra,
+            switches=self._switches,
+            error_px=float(np.mean(self._errors_px)) if self._errors_px else float("nan"),
+            mean_oks=float(np.mean(self._oks)) if self._oks else float("nan"),
+        )
+
+    def _pair(
+        self, truths: Sequence[TruePerson], people: Sequence[TrackedPerson]
+    ) -> list[tuple[TruePerson, TrackedPerson, float]]:
+        truths = [true for true in truths if np.isfinite(true.bbox).all() and (true.visibility > 0).any()]
+        if not truths or not people:
+            return []
+        oks = self._oks_of(truths, people)
+        # A bonus above any OKS keeps a pair of the frame before together while it still fits.
+        kept = np.array(
+            [[self._together.get(true.track_id) == person.track_id for person in people] for true in truths]
+        )
+        value = np.where(oks >= MIN_OKS, oks + 2.0 * kept, 0.0)
+        rows, columns = linear_sum_assignment(-value)
+        return [
+            (truths[row], people[column], float(oks[row, column]))
+            for row, column in zip(rows, columns, strict=True)
+            if value[row, column] > 0
+        ]
+
+    def _oks_of(self, truths: Sequence[TruePerson], people: Sequence[TrackedPerson]) -> Float:
+        valid = np.stack([true.visibility > 0 for true in truths])
+        boxes = np.stack([true.bbox for true in truths])
+        areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+        tracked = np.nan_to_num(np.stack([person.keypoints for person in people]), nan=FAR_PX)
+        return oks_matrix(
+            np.stack([true.keypoints for true in truths]), tracked, self._sigmas, areas, valid=valid
+        )
+
+
+def _true_person(row: dict[str, str], skeleton: Skeleton) -> TruePerson:
+    points = [[float(row[f"{name}_x"]), float(row[f"{name}_y"])] for name in skeleton.keypoints]
+    return TruePerson(
+        track_id=int(row["track_id"]),
+        keypoints=np.asarray(points, np.float32),
+        visibility=np.asarray([int(row[f"{name}_visibility"]) for name in skeleton.keypoints]),
+        bbox=_floats(row[f"bbox_{side}"] for side in ("x1", "y1", "x2", "y2")),
+    )
+
+
+def _floats(texts: Iterable[str]) -> Float:
+    return np.asarray([float(text) if text else np.nan for text in texts], np.float32)
