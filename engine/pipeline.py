@@ -52,8 +52,13 @@ class Pipeline:
         """Mode, finder interval and size in use; what `auto` chose is in it after the first frame."""
         return self._estimator.choice
 
-    def run(self, source: Source) -> Iterator[Result]:
+    def run(self, source: Source, *, stills: bool = False) -> Iterator[Result]:
         """Follow people through a source that the caller closes.
+
+        Args:
+            source: an opened source.
+            stills: frames are independent pictures: nobody is followed from one to the next, everybody is
+                shown at once.
 
         Yields:
             one result per frame, in order, with milliseconds per stage.
@@ -62,14 +67,19 @@ class Pipeline:
             SourceError: the source breaks.
         """
         frame_rate = source.info.fps or MIN_FRAME_RATE
-        self._estimator.start(min(max(frame_rate, MIN_FRAME_RATE), MAX_FRAME_RATE))
-        tracker = Tracker(self.settings.tracker, self.skeleton)
+        frame_rate = min(max(frame_rate, MIN_FRAME_RATE), MAX_FRAME_RATE)
+        self._estimator.start(frame_rate)
+        at_once = {"confirm_s": 0.0} if stills else {}
+        tracker = Tracker(self.settings.tracker.model_copy(update=at_once), self.skeleton)
         watch, frames = Stopwatch(), iter(source)
         while True:
             with watch.stage("decode_source"):
                 frame = next(frames, None)
             if frame is None:
                 return
+            if stills:
+                tracker.reset()
+                self._estimator.start(frame_rate)
             with watch.stage("track"):
                 predicted = tracker.predict(frame.time_s)
             people = self._estimator.estimate_frame(frame, predicted, watch)
