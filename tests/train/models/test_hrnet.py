@@ -75,7 +75,7 @@ def test_a_small_one_learns_to_point_at_a_bright_square():
         row, column = divmod(sample * 7, 8)
         images[sample, :, row * 4 : row * 4 + 4, column * 4 : column * 4 + 4] = 1
         target[sample, 0, row, column] = 1
-    for _ in range(60):
+    for _ in range(40):
         optimiser.zero_grad()
         loss = (model(images) - target).square().mean()
         loss.backward()

@@ -44,7 +44,7 @@ def test_narrow_networks_have_the_size_they_were_measured_with(name, millions):
     assert sum(parameter.numel() for parameter in model.parameters()) == round(millions * 1e6)
 
 
-@pytest.mark.parametrize("name", ["w16", "w18s", "w24", "w32", "w48"])
+@pytest.mark.parametrize("name", ["w16", "w18s", "w24"])
 def test_the_backbone_of_both_hrnets_has_the_same_keys(name, entries_of):
     with torch.device("meta"):
         top_down, bottom_up = build_model(f"hrnet_{name}"), build_model(f"higherhrnet_{name}")
