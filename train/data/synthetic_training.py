@@ -15,7 +15,7 @@ from train.data.synthetic_backdrops import Backdrops, random_prop
 from train.data.synthetic_bodies import Library
 from train.data.synthetic_camera import Camera
 from train.data.synthetic_motions import Motion, mirrored
-from train.data.synthetic_people import Figure, random_figure
+from train.data.synthetic_people import random_figure
 from train.data.synthetic_scene import PersonTruth, draw_scene, expose
 from train.data.synthetic_shading import Mesh
 
@@ -50,9 +50,7 @@ def random_camera(rng: np.random.Generator) -> tuple[Camera, float]:
     return Camera((0.0, height, 0.0), 0.0, pitch, roll, focal, size), distance
 
 
-def random_pose(
-    library: Library, figure: Figure, motion: Motion, rng: np.random.Generator
-) -> tuple[NDArray, int]:
+def random_pose(library: Library, motion: Motion, rng: np.random.Generator) -> tuple[NDArray, int]:
     """Draw a moment of a clip, sometimes with the arms of another clip, the head turned, joints shaken.
 
     Returns quaternions (B, 4) and the frame.
@@ -99,7 +97,7 @@ def random_person(
     motion = _random_motion(library, rng)
     upright = motion.name.removesuffix("_mirrored") in UPRIGHT_MOTIONS
     figure = random_figure(library, rng, upright=upright)
-    rotation, frame = random_pose(library, figure, motion, rng)
+    rotation, frame = random_pose(library, motion, rng)
     # The camera looks along +Z: facing it means a turn by about pi.
     yaw = np.pi + rng.normal(0, 0.7) if rng.random() < 0.5 else rng.uniform(0, 2 * np.pi)
     height = (
