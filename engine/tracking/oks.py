@@ -1,0 +1,130 @@
+"""Object keypoint similarity: how alike two poses are, from 0 to 1.
+
+The one definition (COCO's) that evaluation, duplicate suppression and the tracker share.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from engine.skeleton import Skeleton
+from engine.structures import Person
+
+Array = NDArray[np.float64]
+
+MIN_SHARED_SCORE = 0.1
+"""A keypoint scored below this says nothing about whether two people are one."""
+
+
+def oks_matrix(
+    first: ArrayLike,
+    second: ArrayLike,
+    sigmas: ArrayLike,
+    areas: ArrayLike,
+    valid: ArrayLike | None = None,
+    *,
+    bboxes: ArrayLike | None = None,
+) -> Array:
+    """Return the OKS of each pose of `first` (the truth, or what stands for it) with each of `second`.
+
+    OKS is the mean over the valid keypoints of exp(-d² / (2 s² k²)), with d the distance in px, s² the area
+    and k twice the keypoint's sigma (COCO keypoint evaluation, https://cocodataset.org/#keypoints-eval).
+
+    Args:
+        first: (N, K, 2) frame px.
+        second: (M, K, 2) frame px; a keypoint that is not finite counts as infinitely far.
+        sigmas: (K,) OKS sigmas.
+        areas: (N,) areas of `first`, px².
+        valid: (N, K), or (N, M, K) where it depends on the pair, bool; all where None. Of `first` only valid
+            keypoints are looked at.
+        bboxes: (N, 4) xyxy frame px of `first`. A pose without valid keypoints is then compared as COCO does
+            it: the distance is how far a keypoint lies outside that box grown by its own size on each side.
+
+    Returns:
+        (N, M) in [0, 1]; 0 where there is nothing valid to compare and no `bboxes`.
+    """
+    truth = np.asarray(first, np.float64)
+    count = truth.shape[-2] if truth.ndim == 3 else np.size(sigmas)
+    truth = truth.reshape(-1, 1, count, 2)
+    poses = np.asarray(second, np.float64).reshape(1, -1, count, 2)
+    mask = np.ones(truth.shape[:-1], bool) if valid is None else np.asarray(valid, bool)
+    mask = mask[:, None, :] if mask.ndim == 2 else mask
+    offset = poses - truth
+    unlabelled = ~mask.any(axis=-1)
+    if bboxes is not None and unlabelled.any():
+        outside = _outside_grown_boxes(poses, np.asarray(bboxes, np.float64).reshape(-1, 1, 1, 4))
+        offset = np.where(unlabelled[..., None, None], outside, offset)
+        mask = mask | unlabelled[..., None]
+    variances = (2 * np.asarray(sigmas, np.float64)) ** 2
+    scale = variances * (np.asarray(areas, np.float64).reshape(-1, 1, 1) + np.spacing(1.0)) * 2
+    likeness = np.exp(-(offset[..., 0] ** 2 + offset[..., 1] ** 2) / scale)
+    likeness = np.where(mask & np.isfinite(likeness), likeness, 0.0)
+    return likeness.sum(axis=-1) / np.maximum(mask.sum(axis=-1), 1)
+
+
+def _outside_grown_boxes(poses: Array, boxes: Array) -> Array:
+    """How far (1, M, K, 2) points lie outside (N, 1, 1, 4) boxes grown by their size: (N, M, K, 2) px."""
+    low, high = boxes[..., :2], boxes[..., 2:]
+    size = high - low
+    return np.maximum(low - size - poses, 0) + np.maximum(poses - high - size, 0)
+
+
+def shared_oks(keypoints: ArrayLike, valid: ArrayLike, sigmas: ArrayLike, areas: ArrayLike) -> Array:
+    """Return how far each two poses are one and the same, from 0 to 1, whichever parts of it they show.
+
+    The OKS terms of the keypoints that both have, over the keypoints of the one that has fewer, with the mean
+    of the two areas: a fragment that lies on a whole person scores 1, two people who touch in one keypoint
+    score little.
+
+    Args:
+        keypoints: (N, K, 2) frame px.
+        valid: (N, K) bool, which keypoints a pose has.
+        sigmas: (K,) OKS sigmas.
+        areas: (N,) px².
+
+    Returns:
+        (N, N), symmetric.
+    """
+    points, has = np.asarray(keypoints, np.float64), np.asarray(valid, bool)
+    area = np.asarray(areas, np.float64)
+    scale = 2 * (2 * np.asarray(sigmas, np.float64)) ** 2
+    mean_area = (area[:, None] + area[None, :]) / 2 + np.spacing(1.0)
+    clean = np.where(has[..., None], points, 0.0)
+    offset = clean[:, None] - clean[None]
+    likeness = np.exp(-(offset**2).sum(axis=-1) / (scale * mean_area[..., None]))
+    counts = has.sum(axis=-1)
+    fewer = np.minimum(counts[:, None], counts[None, :])
+    return (likeness * (has[:, None] & has[None])).sum(axis=-1) / np.maximum(fewer, 1)
+
+
+def suppress_duplicates(people: Sequence[Person], skeleton: Skeleton, threshold: float) -> list[Person]:
+    """Of people who are one and the same, keep the one of whom most is seen.
+
+    Goes from the highest sum of keypoint scores down (so a whole person outranks a sharper fragment) and
+    drops whoever is more alike to somebody kept than `threshold` (`shared_oks` over keypoints scored at least
+    0.1, areas of the boxes).
+
+    Args:
+        people: of one frame.
+        skeleton: whose OKS sigmas to use.
+        threshold: in [0, 1].
+
+    Returns:
+        the people kept, in the order given.
+    """
+    if len(people) < 2:
+        return list(people)
+    boxes = np.stack([person.bbox for person in people]).astype(np.float64)
+    scores = np.stack([person.scores for person in people])
+    alike = shared_oks(
+        np.stack([person.keypoints for person in people]),
+        scores >= MIN_SHARED_SCORE,
+        skeleton.sigmas,
+        np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1),
+    )
+    kept: list[int] = []
+    for index in np.argsort(-scores.sum(axis=1), kind="stable"):
+        if not kept or alike[index, kept].max() <= threshold:
+            kept.append(int(index))
+    return [people[index] for index in sorted(kept)]
