@@ -67,7 +67,7 @@ def _blur_weights(width: float = 1.0) -> np.ndarray:
 
 
 def build_marker_network(
-    *, bottom_up: bool, gain: float = 6.0, tag_step: float = 0.08, input_shape: list[object] | None = None
+    *, bottom_up: bool, gain: float = 2.5, tag_step: float = 0.08, input_shape: list[object] | None = None
 ) -> onnx.ModelProto:
     """An ONNX graph that makes each colour a blob in its heatmap; tags are the column times `tag_step`."""
     weights, bias = _colour_weights()
@@ -141,7 +141,7 @@ def marker_spec(kind: str, **changes: object) -> ModelSpec:
         if bottom_up
         else (HeatmapOutput(name="heatmaps", stride=4),),
         "tag_outputs": (TagOutput(name="tags_0", stride=4),) if bottom_up else (),
-        "decoder": "quarter",
+        "decoder": "dark",
         "skeleton": MARKERS,
         "licence": "Apache-2.0",
         "training_data": "none",
@@ -158,7 +158,7 @@ def write_marker_model() -> Callable[..., Path]:
         path: Path,
         kind: str,
         *,
-        gain: float = 6.0,
+        gain: float = 2.5,
         input_shape: list[object] | None = None,
         **changes: object,
     ) -> Path:

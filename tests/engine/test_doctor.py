@@ -12,7 +12,7 @@ from engine.doctor import Diagnosis, diagnose
 def folder(tmp_path: Path, write_marker_model: Callable[..., Path]) -> Path:
     for name, kind in (("steadypose-td-w16", "top-down"), ("steadypose-bu-w16", "bottom-up")):
         write_marker_model(tmp_path / f"{name}.onnx", kind)
-        write_marker_model(tmp_path / f"{name}.int8.onnx", kind, precision="int8", gain=5.5)
+        write_marker_model(tmp_path / f"{name}.int8.onnx", kind, precision="int8", gain=2.4)
     return tmp_path
 
 

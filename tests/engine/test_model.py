@@ -13,7 +13,7 @@ from engine.skeleton import COCO17, Skeleton
 
 @pytest.fixture
 def pair(tmp_path: Path, write_marker_model: Callable[..., Path]) -> Path:
-    write_marker_model(tmp_path / "net.int8.onnx", "top-down", precision="int8", gain=5.0)
+    write_marker_model(tmp_path / "net.int8.onnx", "top-down", precision="int8", gain=2.4)
     return write_marker_model(tmp_path / "net.onnx", "top-down")
 
 

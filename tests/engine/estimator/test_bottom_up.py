@@ -1,0 +1,77 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.estimator import BottomUpEstimator
+from engine.model import open_model
+from engine.settings import EstimatorSettings
+from engine.timing import Stopwatch
+
+People = Callable[[int], list[np.ndarray]]
+
+
+@pytest.fixture(scope="module")
+def estimator(bottom_up_file: Path) -> BottomUpEstimator:
+    return BottomUpEstimator(open_model(bottom_up_file))
+
+
+def sorted_by_x(people: list) -> list:
+    return sorted(people, key=lambda person: float(person.keypoints[:, 0].mean()))
+
+
+@pytest.mark.parametrize("short_side", [None, 192, 320])
+def test_everybody_is_found_at_every_size(
+    estimator: BottomUpEstimator,
+    short_side: int | None,
+    walking_pair: People,
+    marker_image: Callable[..., np.ndarray],
+) -> None:
+    truth = walking_pair(0)
+    estimator.short_side = short_side
+    people = estimator.estimate(marker_image((360, 640), truth))
+    estimator.short_side = None
+    assert len(people) == 2
+    for person, keypoints in zip(sorted_by_x(people), truth, strict=True):
+        np.testing.assert_allclose(person.keypoints, keypoints, atol=4.0)
+
+
+def test_the_strongest_comes_first(
+    estimator: BottomUpEstimator, walking_pair: People, marker_image: Callable[..., np.ndarray]
+) -> None:
+    image = marker_image((360, 640), walking_pair(0))
+    image[240:, 400:] = 24  # the right one loses the feet
+    scores = [person.score for person in estimator.estimate(image)]
+    assert len(scores) == 2 and scores == sorted(scores, reverse=True)
+
+
+def test_an_empty_picture_holds_nobody(
+    estimator: BottomUpEstimator, marker_image: Callable[..., np.ndarray]
+) -> None:
+    assert estimator.estimate(marker_image((360, 640), [])) == []
+
+
+def test_weak_and_surplus_people_are_dropped(
+    bottom_up_file: Path, walking_pair: People, marker_image: Callable[..., np.ndarray]
+) -> None:
+    image = marker_image((360, 640), walking_pair(0))
+    model = open_model(bottom_up_file)
+    assert len(BottomUpEstimator(model, EstimatorSettings(max_people=1)).estimate(image)) == 1
+    assert BottomUpEstimator(model, EstimatorSettings(min_person_score=0.999)).estimate(image) == []
+
+
+def test_the_flip_test_finds_the_same_people(
+    bottom_up_file: Path, walking_pair: People, marker_image: Callable[..., np.ndarray]
+) -> None:
+    truth = walking_pair(0)
+    estimator = BottomUpEstimator(open_model(bottom_up_file), EstimatorSettings(flip_test=True))
+    people = sorted_by_x(estimator.estimate(marker_image((360, 640), truth)))
+    for person, keypoints in zip(people, truth, strict=True):
+        np.testing.assert_allclose(person.keypoints, keypoints, atol=4.0)
+
+
+def test_the_stopwatch_sees_the_three_stages(estimator: BottomUpEstimator) -> None:
+    watch = Stopwatch()
+    estimator.estimate(np.zeros((96, 128, 3), np.uint8), watch)
+    assert set(watch.take()) == {"prepare", "infer", "decode"}
