@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+
+from engine.errors import UsageError
+from engine.skeleton import SKELETONS
+from train.models import build_model
+from train.settings import load_settings
+
+CONFIGS = sorted((Path(__file__).parents[2] / "train" / "configs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_shipped_config_loads_and_builds_its_network(path: Path) -> None:
+    settings = load_settings(path)
+    assert settings.name == path.stem
+    build_model(settings.architecture, keypoints=SKELETONS[settings.skeleton].count)
+
+
+def test_overrides_reach_nested_settings() -> None:
+    settings = load_settings(CONFIGS[0], ("stages.0.batch=7", "augment.cut=0.5", "threads=2"))
+    assert settings.stages[0].batch == 7
+    assert settings.augment.cut == 0.5
+    assert settings.threads == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("learning_rat=1", "learning_rat: Extra inputs are not permitted"),
+        ("learning_rate=-1", "learning_rate"),
+        ("threads", "--set takes key=value"),
+        ("stages.9.batch=1", "does not lead to a setting"),
+    ],
+)
+def test_a_wrong_override_is_refused_by_name(override: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load_settings(CONFIGS[0], (override,))
+
+
+def test_a_missing_config_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"none\.yaml does not exist"):
+        load_settings(tmp_path / "none.yaml")
