@@ -137,7 +137,7 @@ def cast(library: Library, seed: int) -> list[Actor]:
     brisk_walk = looped(library.motion("cmu_walk_b"), FRAMES)
     wave, idle = library.motion("own_wave_right"), library.motion("own_idle")
     standing = joined([wave, library.motion("cmu_gestures"), idle, mirrored(wave)])
-    first = walk_along(tall, slow_walk, (0.1, 5.5), 2.6, 2.1, -2.0, reverse=False)
+    first = walk_along(tall, slow_walk, (0.1, 5.5), 2.3, 2.1, -1.9, reverse=False)
     second = walk_along(quick, brisk_walk, (0.0, 6.2), 2.8, 1.9, -1.8, reverse=True)
     sway = (standing.root[:FRAMES, [0, 2]] - standing.root[0, [0, 2]]) * waver.body.leg_length
     facing = np.pi + 0.15
@@ -152,7 +152,7 @@ def cast(library: Library, seed: int) -> list[Actor]:
 
 def camera_at(frame: int) -> Camera:
     """Return the slowly panning camera of a frame."""
-    yaw = np.radians(3.0) * np.sin(2 * np.pi * frame / FRAMES)
+    yaw = np.radians(2.5) * np.sin(2 * np.pi * frame / FRAMES)
     focal = SIZE[1] / 2 / np.tan(FIELD_OF_VIEW / 2)
     return Camera((0.0, 1.55, 0.0), float(yaw), -0.075, 0.0, float(focal), SIZE)
 

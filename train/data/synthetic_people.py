@@ -75,8 +75,8 @@ class Figure:
             np.concatenate([surface.normals for surface in self.surfaces]),
             np.concatenate([surface.weights for surface in self.surfaces]),
             self.triangles,
-            self.material,
-            np.zeros(len(self.triangles), np.int64),
+            np.concatenate([surface.region for surface in self.surfaces]),
+            np.concatenate([surface.part for surface in self.surfaces]),
         )
 
     def pose(self, rotation: NDArray[np.floating], root: NDArray[np.floating], yaw: float = 0.0) -> Pose:

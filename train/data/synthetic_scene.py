@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from train.data.rasterizer import FrameBuffer, draw_triangles, new_frame_buffer
 from train.data.synthetic_bodies import KEYPOINT_DEPTH_M
-from train.data.synthetic_camera import NEAR_M, Camera, view_panorama
+from train.data.synthetic_camera import NEAR_M, Camera
 from train.data.synthetic_shading import Light, Mesh, ShadowMap, cast_shadows, shade_pixels
 
 GROUND_CONTACT_M = 0.25
@@ -221,8 +221,3 @@ def expose(
         picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), blur), np.float32)
     noisy = picture * gain + rng.normal(0, 1, picture.shape).astype(np.float32) * noise
     return np.clip(np.round(noisy), 0, 255).astype(np.uint8)
-
-
-def backdrop_from_panorama(panorama: NDArray[np.uint8], camera: Camera, turn: float) -> NDArray[np.uint8]:
-    """Return the panorama as `camera` sees it, (H, W, 3) uint8 BGR."""
-    return view_panorama(panorama, camera, turn)
