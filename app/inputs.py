@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
 
-from engine.sources.images import IMAGE_SUFFIXES
+from engine.sources.images import list_images, natural_key
 
 from assets import demo_clip
 from engine.errors import SourceError, UsageError
@@ -40,6 +40,9 @@ def expand_inputs(texts: Sequence[str]) -> tuple[list[TrackInput], list[str]]:
 
     Returns:
         The inputs in the order given, and one line for each argument that names nothing.
+
+    Raises:
+        UsageError: an argument is a camera or a network address.
     """
     inputs: dict[Path, TrackInput] = {}
     failures: list[str] = []
@@ -75,19 +78,23 @@ def _expand(text: str) -> list[TrackInput]:
             raise SourceError(f"the bundled demo clip {clip} is missing; install the package again")
         return [TrackInput(clip, DEMO, DEMO)]
     path = Path(text)
-    if not path.exists() and has_magic(text):
-        matches = sorted(glob(text, recursive=True))
-        if not matches:
-            raise SourceError(f"{text}: the pattern matches no file")
-        # Of what a pattern matches, folders are taken only where they hold something to track.
-        files = [_single(Path(match)) for match in matches if not Path(match).is_dir()]
-        folders = [Path(match) for match in matches if Path(match).is_dir() and any(_content(Path(match)))]
-        return files + [item for folder in folders for item in _folder(folder)]
     if path.is_dir():
         return _folder(path)
-    if not path.exists():
+    if path.exists():
+        return [_single(path)]
+    if "://" in text or text.isdecimal():
+        raise UsageError(
+            f"{text} looks like a camera or a network address; `track` takes video files, image files and folders"
+        )
+    if not has_magic(text):
         raise SourceError(f"{text}: no such file or folder")
-    return [_single(path)]
+    matches = sorted((Path(match) for match in glob(text, recursive=True)), key=natural_key)
+    if not matches:
+        raise SourceError(f"{text}: the pattern matches nothing")
+    # Folders that a pattern happens to match are taken only where they hold something to track.
+    files = [_single(match) for match in matches if not match.is_dir()]
+    folders = [match for match in matches if match.is_dir() and any(_content(match))]
+    return files + [item for folder in folders for item in _folder(folder)]
 
 
 def _single(path: Path) -> TrackInput:
@@ -95,14 +102,16 @@ def _single(path: Path) -> TrackInput:
 
 
 def _content(folder: Path) -> tuple[list[Path], bool]:
-    """Return the videos of a folder, sorted, and whether it holds images."""
-    files = sorted(entry for entry in folder.iterdir() if entry.is_file())
+    """Return the videos of a folder in natural order of their names, and whether it holds images."""
     videos = [
-        file
-        for file in files
-        if file.suffix.lower() in VIDEO_SUFFIXES and not file.name.lower().endswith(TRACKED_SUFFIX)
+        entry
+        for entry in folder.iterdir()
+        if entry.suffix.lower() in VIDEO_SUFFIXES
+        and not entry.name.startswith(".")
+        and not entry.name.lower().endswith(TRACKED_SUFFIX)
+        and entry.is_file()
     ]
-    return videos, any(file.suffix.lower() in IMAGE_SUFFIXES for file in files)
+    return sorted(videos, key=natural_key), bool(list_images(folder))
 
 
 def _folder(folder: Path) -> list[TrackInput]:

@@ -22,8 +22,6 @@ MIN_OKS = 0.5
 """A pair less alike than this is no match."""
 MIN_VISIBLE = 5
 """A true person with fewer visible keypoints is not missed if nobody sees them."""
-FAR_PX = 1e6
-"""Where a keypoint that was not tracked is put, so that it counts as wrong."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,14 +156,12 @@ class TruthMatcher:
             if value[row, column] > 0
         ]
 
-    def _oks_of(self, truths: Sequence[TruePerson], people: Sequence[TrackedPerson]) -> Float:
+    def _oks_of(self, truths: Sequence[TruePerson], people: Sequence[TrackedPerson]) -> NDArray[np.float64]:
         valid = np.stack([true.visibility > 0 for true in truths])
         boxes = np.stack([true.bbox for true in truths])
         areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-        tracked = np.nan_to_num(np.stack([person.keypoints for person in people]), nan=FAR_PX)
-        return oks_matrix(
-            np.stack([true.keypoints for true in truths]), tracked, self._sigmas, areas, valid=valid
-        )
+        tracked = np.stack([person.keypoints for person in people])
+        return oks_matrix([true.keypoints for true in truths], tracked, self._sigmas, areas, valid)
 
 
 def _true_person(row: dict[str, str], skeleton: Skeleton) -> TruePerson:

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
+from engine.model_file import ModelSpec
 from engine.skeleton import Skeleton
 from engine.structures import Float, Person
 
 TAG_STEP = 3.0
 """Distance between the tags of two people; grouping takes those within 1 for one person."""
-HEATMAP_SIGMA = 2.0
 
 
 def walking_people(skeleton: Skeleton, count: int, frames: int, fps: float = 30.0) -> Iterator[list[Person]]:
@@ -28,25 +29,41 @@ def walking_people(skeleton: Skeleton, count: int, frames: int, fps: float = 30.
         yield [Person(points.astype(np.float32), scores, _box(points), 0.8) for points in keypoints]
 
 
-def crowd_maps(keypoints: int, count: int, size: int = 256) -> tuple[Float, Float]:
-    """Return heatmaps and tags, (1, K, size, size) float32 each, of `count` people standing in a grid."""
+def crowd_outputs(spec: ModelSpec, count: int, size: int) -> dict[str, Float]:
+    """Return what a bottom-up network would put out for `count` people standing in a grid.
+
+    Args:
+        spec: names and strides of the outputs.
+        count: people.
+        size: side of the finest heatmaps in px; coarser ones are as much smaller as their stride says.
+
+    Returns:
+        Output name to (1, K, h, w) float32: Gaussians of height 0.9, tags 3 apart from person to person.
+    """
+    finest = min(output.stride for output in spec.heatmap_outputs)
     rng = np.random.default_rng(7)
-    heatmaps = np.zeros((keypoints, size, size), np.float32)
-    tags = rng.normal(0.0, 0.1, heatmaps.shape).astype(np.float32)
-    rows, columns = np.mgrid[:size, :size].astype(np.float32)
     per_row = int(np.ceil(np.sqrt(count)))
-    cell = size / per_row
-    for person in range(count):
-        origin = np.array([person % per_row, person // per_row]) * cell
-        for keypoint in range(keypoints):
-            x, y = origin + rng.uniform(0.15, 0.85, 2) * cell
-            distance = (columns - x) ** 2 + (rows - y) ** 2
-            heatmaps[keypoint] = np.maximum(
-                heatmaps[keypoint], 0.9 * np.exp(-distance / (2 * HEATMAP_SIGMA**2))
-            )
-            tags[keypoint][distance < (3 * HEATMAP_SIGMA) ** 2] = TAG_STEP * person
-    return heatmaps[None], tags[None]
+    cells = np.stack([np.arange(count) % per_row, np.arange(count) // per_row], axis=1)
+    places = (cells[:, None] + rng.uniform(0.15, 0.85, (count, spec.skeleton.count, 2))) / per_row
+    outputs = {}
+    for output in spec.heatmap_outputs:
+        side = size * finest // output.stride
+        gaussians = np.exp(-_squared_distance(places * side, side) / (2 * spec.heatmap_sigma**2))
+        outputs[output.name] = (0.9 * gaussians.max(axis=0)).astype(np.float32)[None]
+    for output in spec.tag_outputs:
+        side = size * finest // output.stride
+        nearest = _squared_distance(places * side, side).argmin(axis=0)
+        outputs[output.name] = (TAG_STEP * nearest).astype(np.float32)[None]
+    return outputs
 
 
-def _box(points: Float) -> Float:
+def _squared_distance(points: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+    """Return (N, K, side, side) squared distances in px of every pixel from (N, K, 2) points."""
+    axis = np.arange(side)
+    across = (axis - points[..., :1]) ** 2
+    down = (axis - points[..., 1:]) ** 2
+    return across[..., None, :] + down[..., :, None]
+
+
+def _box(points: NDArray[np.float64]) -> Float:
     return np.concatenate([points.min(axis=0), points.max(axis=0)]).astype(np.float32)

@@ -1,0 +1,99 @@
+"""The bundled networks on every runtime and in every precision that are at hand."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from app.bench.timing import Timing, measure
+from engine.errors import RuntimeUnavailableError
+from engine.model import Model, open_model
+from engine.model_file import ModelSpec
+from engine.prepare import letterbox
+from engine.settings import EstimatorSettings, Precision, RuntimeName
+from engine.structures import Image
+
+LOGGER = logging.getLogger(__name__)
+
+BATCHES = (1, 2, 4)
+PRECISIONS: tuple[Precision, ...] = ("int8", "bf16", "fp32")
+RUNTIME_NAMES: tuple[RuntimeName, ...] = ("openvino", "onnxruntime")
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkTiming:
+    """One network on one runtime. ratio: to the fastest on the same inputs, which has 1."""
+
+    model: str
+    inputs: str
+    runtime: str
+    precision: str
+    timing: Timing
+    ratio: float = 1.0
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the row, ready for JSON."""
+        row = {
+            "model": self.model,
+            "inputs": self.inputs,
+            "runtime": self.runtime,
+            "precision": self.precision,
+        }
+        return {**row, **self.timing.as_dict(), "ratio": round(self.ratio, 2)}
+
+
+def measure_networks(image: Image, *, threads: int) -> Iterator[NetworkTiming]:
+    """Measure both bundled networks, one row at a time, those on the same inputs together.
+
+    Args:
+        image: (H, W, 3) uint8 BGR frame, for the size of the bottom-up network's input.
+        threads: of the runtimes, 0 for all cores.
+
+    Raises:
+        ModelFileError: a bundled model is missing.
+    """
+    settings = EstimatorSettings()
+    for name in (settings.top_down_model, settings.bottom_up_model):
+        with_models = list(_open_all(name, threads))
+        for shape in input_shapes(with_models[0].spec, image):
+            inputs = np.zeros(shape, np.float32)
+            yield from with_ratios([_measure(model, inputs) for model in with_models])
+        for model in with_models:
+            model.close()
+
+
+def input_shapes(spec: ModelSpec, image: Image) -> list[tuple[int, ...]]:
+    """Return the (N, 3, h, w) shapes that matter: batches of crops; the whole frame at full and half size."""
+    if spec.kind == "top-down":
+        return [(count, 3, *spec.input_size) for count in BATCHES]
+    full = min(spec.input_size)
+    sides = (full, full // 2) if spec.dynamic_size else (full,)
+    return [letterbox(image, spec, side)[0].shape for side in sides]
+
+
+def with_ratios(rows: Sequence[NetworkTiming]) -> list[NetworkTiming]:
+    """Return the rows with their ratio to the fastest of them, fastest first."""
+    fastest = min(row.timing.median_ms for row in rows)
+    rated = [replace(row, ratio=row.timing.median_ms / fastest) for row in rows]
+    return sorted(rated, key=lambda row: row.ratio)
+
+
+def _open_all(name: str, threads: int) -> Iterator[Model]:
+    for runtime in RUNTIME_NAMES:
+        for precision in PRECISIONS:
+            try:
+                yield open_model(name, runtime=runtime, precision=precision, threads=threads)
+            except RuntimeUnavailableError as error:
+                LOGGER.info("not measured: %s in %s on %s: %s", name, precision, runtime, error)
+
+
+def _measure(model: Model, inputs: np.ndarray) -> NetworkTiming:
+    count, _, height, width = inputs.shape
+    return NetworkTiming(
+        model=model.spec.name,
+        inputs=f"{count} x {height}x{width}",
+        runtime=model.runtime.name,
+        precision=model.runtime.precision,
+        timing=measure(lambda: model.run(inputs)),
+    )
