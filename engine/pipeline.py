@@ -52,13 +52,11 @@ class Pipeline:
         """Mode, finder interval and size in use; what `auto` chose is in it after the first frame."""
         return self._estimator.choice
 
-    def run(self, source: Source, *, stills: bool = False) -> Iterator[Result]:
+    def run(self, source: Source) -> Iterator[Result]:
         """Follow people through a source that the caller closes.
 
-        Args:
-            source: an opened source.
-            stills: frames are independent pictures: nobody is followed from one to the next, everybody is
-                shown at once.
+        Where the source's frames are stills, nobody is followed from one to the next and everybody is shown at
+        once.
 
         Yields:
             one result per frame, in order, with milliseconds per stage.
@@ -66,6 +64,7 @@ class Pipeline:
         Raises:
             SourceError: the source breaks.
         """
+        stills = source.info.stills
         frame_rate = source.info.fps or MIN_FRAME_RATE
         frame_rate = min(max(frame_rate, MIN_FRAME_RATE), MAX_FRAME_RATE)
         self._estimator.start(frame_rate)

@@ -19,13 +19,13 @@ People = Callable[[int], list[np.ndarray]]
 class FakeSource:
     """Frames from memory that knows whether it was closed."""
 
-    def __init__(self, images: list[np.ndarray], fps: float = 30.0) -> None:
-        self.info = SimpleNamespace(fps=fps)
-        self._images, self._fps, self.closed = images, fps, False
+    def __init__(self, images: list[np.ndarray], *, stills: bool = False) -> None:
+        self.info = SimpleNamespace(fps=None if stills else 30.0, stills=stills)
+        self._images, self.closed = images, False
 
     def __iter__(self) -> Iterator[Frame]:
         for index, image in enumerate(self._images):
-            yield Frame(image, index, index / self._fps)
+            yield Frame(image, index, index / 30)
 
     def close(self) -> None:
         self.closed = True
@@ -112,7 +112,7 @@ def test_stills_show_everybody_at_once_and_follow_nobody(
     models: dict[str, Any], images: list[np.ndarray], walking_pair: People
 ) -> None:
     pipeline = Pipeline(build_settings({"mode": "top-down", **models}))
-    results = list(pipeline.run(FakeSource([images[0], images[-1]]), stills=True))
+    results = list(pipeline.run(FakeSource([images[0], images[-1]], stills=True)))
     for result, index in zip(results, (0, 23), strict=True):
         assert "find" in result.timings_ms and len(result.people) == 2
         found = min(result.people, key=lambda person: float(person.keypoints[:, 0].mean()))
