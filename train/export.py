@@ -22,6 +22,7 @@ from engine.errors import ModelFileError
 from engine.geometry import Size
 from engine.model_file import HeatmapOutput, ModelSpec, TagOutput, file_sha256, read_spec, write_spec
 from engine.skeleton import SKELETONS
+from train.checkpoint import read_checkpoint
 from train.models import build_model
 from train.settings import TrainSettings
 from train.trainer import IMAGENET_MEAN, IMAGENET_STD
@@ -128,13 +129,10 @@ def load_trained(checkpoint: Path, settings: TrainSettings | None = None) -> tup
     Raises:
         ModelFileError: the file is missing or is not a checkpoint of this trainer.
     """
-    if not checkpoint.is_file():
-        raise ModelFileError(f"checkpoint {checkpoint} does not exist; give last.pt, best.pt or final.pt of a run")
-    try:
-        state = torch.load(checkpoint, weights_only=True, map_location="cpu")
-        config, weights = state["config"], state["ema"]
-    except (RuntimeError, EOFError, KeyError, TypeError, ValueError, OSError, AttributeError) as error:
-        raise ModelFileError(f"{checkpoint} is not a checkpoint of `python -m train fit`: {error}") from error
+    state = read_checkpoint(checkpoint)
+    if not isinstance(state, dict) or not {"config", "ema"} <= state.keys():
+        raise ModelFileError(f"{checkpoint} is not a checkpoint of `python -m train fit`; give last.pt, best.pt or final.pt")
+    config, weights = state["config"], state["ema"]
     settings = settings or TrainSettings.model_validate(json.loads(config))
     network = build_model(settings.architecture, keypoints=SKELETONS[settings.skeleton].count)
     network.load_state_dict(weights)

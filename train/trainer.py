@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from engine.errors import UsageError
 from engine.skeleton import SKELETONS
-from train.checkpoint import load_weights, save_checkpoint
+from train.checkpoint import load_weights, read_checkpoint, save_checkpoint
 from train.data.samples import (
     Batch,
     BottomUpCollate,
@@ -66,7 +66,7 @@ def fit(settings: TrainSettings) -> Path:
     last = folder / "last.pt"
     average = copy.deepcopy(model)
     if last.exists():
-        state = torch.load(last, weights_only=True, map_location="cpu")
+        state = read_checkpoint(last)
         model.load_state_dict(state["model"])
         average.load_state_dict(state["ema"])
         optimiser.load_state_dict(state["optimizer"])
