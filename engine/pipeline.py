@@ -55,8 +55,8 @@ class Pipeline:
     def run(self, source: Source) -> Iterator[Result]:
         """Follow people through a source that the caller closes.
 
-        Where the source's frames are stills, nobody is followed from one to the next and everybody is shown at
-        once.
+        Where the source's frames are stills, nobody is followed from one to the next and everybody is shown
+        at once.
 
         Yields:
             one result per frame, in order, with milliseconds per stage.
