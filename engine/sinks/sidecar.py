@@ -1,0 +1,116 @@
+"""The sidecar: a JSON file beside the CSV that says where its numbers come from."""
+
+import contextlib
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+from engine.sinks.sink import write_failure
+from engine.skeleton import Skeleton
+from engine.sources.source import SourceInfo
+
+Status = Literal["complete", "interrupted", "failed"]
+
+COORDINATES = (
+    "x to the right and y down in pixels of the upright frame, origin at the centre of the top-left pixel; "
+    "boxes are left, top, right, bottom"
+)
+UNITS = {"x, y, bbox": "px", "time_s": "s", "score": "0 to 1"}
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _with_zone(time: datetime) -> datetime:
+    if time.tzinfo is None:
+        raise ValueError("the time needs a zone")
+    return time
+
+
+class SourceRecord(_Record):
+    """What was read. start_s: where `time_s` 0 is on the file's own clock."""
+
+    name: str
+    path: str | None
+    width: int
+    height: int
+    fps: float | None
+    duration_s: float | None
+    start_s: float
+    stills: bool
+
+    @classmethod
+    def of(cls, info: SourceInfo) -> "SourceRecord":
+        """Return the record of a source."""
+        height, width = info.size
+        return cls(
+            name=info.name,
+            path=None if info.path is None else str(info.path),
+            width=width,
+            height=height,
+            fps=info.fps,
+            duration_s=info.duration_s,
+            start_s=info.start_s,
+            stills=info.stills,
+        )
+
+
+class Sidecar(_Record):
+    """Everything that someone needs to trust a CSV, or to make it again.
+
+    status: `interrupted` was stopped by a person, `failed` by an error, which `message` tells.
+    tracks: people told apart; most_people: at once. models: name, hash, licence, runtime and precision that
+    were really used, of each (`Model.describe`). choice: what `auto` chose. settings: of the run.
+    performance: seconds, frame rate, milliseconds per stage, as the program measured them.
+    warnings: of the source and the run. columns: name of each CSV column to what it holds.
+    """
+
+    format: Literal["steadypose-track"] = "steadypose-track"
+    format_version: Literal[1] = 1
+    status: Status
+    message: str | None = None
+    software: Literal["SteadyPose"] = "SteadyPose"
+    software_version: str
+    created: Annotated[datetime, AfterValidator(_with_zone)] = Field(
+        default_factory=lambda: datetime.now(UTC).replace(microsecond=0)
+    )
+    source: SourceRecord
+    frames_read: int = Field(ge=0)
+    frames_dropped: int = Field(ge=0)
+    tracks: int = Field(ge=0)
+    most_people: int = Field(ge=0)
+    models: tuple[Mapping[str, JsonValue], ...]
+    choice: Mapping[str, JsonValue] = Field(default_factory=dict)
+    settings: Mapping[str, JsonValue]
+    performance: Mapping[str, JsonValue] = Field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    skeleton: Skeleton
+    coordinates: str = COORDINATES
+    units: Mapping[str, str] = UNITS
+    columns: Mapping[str, str]
+
+
+def write_sidecar(path: Path, sidecar: Sidecar) -> None:
+    """Write a sidecar in one step: at every moment there is the old file or the new one, never a part.
+
+    A file that exists is replaced.
+
+    Raises:
+        SinkError: it cannot be written; nothing has changed then.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("w", encoding="utf-8") as stream:
+            stream.write(sidecar.model_dump_json(indent=2) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise write_failure(path, error) from error
