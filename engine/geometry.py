@@ -4,10 +4,10 @@ Three conventions exist in published models and a model file names its own:
 
 - ``hrnet``: input centre is (w/2, h/2); heatmap index i lies on input pixel ``stride * i`` (Sun et al. 2019).
 - ``half-pixel``: pixel centres are honoured, centre is ((w-1)/2, (h-1)/2) and heatmap index i lies on input
-  pixel ``stride * (i + 0.5) - 0.5``; mirror-symmetric and independent of size. DarkPose decodes like this
-  (Zhang et al. 2020), and our own models are trained so.
+  pixel ``stride * (i + 0.5) - 0.5``; mirror-symmetric and independent of size. Our own models are trained so.
 - ``udp``: sizes are counted in intervals, heatmap index i lies on input pixel
-  ``i * (w_input - 1) / (w_heatmap - 1)`` (Huang et al. 2020).
+  ``i * (w_input - 1) / (w_heatmap - 1)`` (Huang et al. 2020). DarkPose's affine (Zhang et al. 2020) is this
+  one with a region one frame px smaller.
 
 Points are (..., 2) x, y; sizes are (height, width); matrices are (2, 3) float64 and map column vectors.
 """
@@ -29,6 +29,9 @@ def bbox_to_centre_size(
     bbox: ArrayLike, input_size: Size, padding: float = BBOX_PADDING
 ) -> tuple[Array, Array]:
     """Grow a box to the aspect ratio of the network input, then by `padding`.
+
+    As published (Sun et al. 2019, `_box2cs`), except that no box is spared the padding: there, one whose
+    centre x is exactly -1 is.
 
     Args:
         bbox: (4,) xyxy frame px.
@@ -83,7 +86,7 @@ def letterbox_matrix(frame_size: Size, output_size: Size, *, convention: Convent
     """Return the (2, 3) matrix that fits a whole frame, centred, into `output_size` without distortion."""
     height, width = frame_size
     scale = min(output_size[0] / height, output_size[1] / width)
-    centre = np.array([width, height]) * 0.5 if convention == "hrnet" else (np.array([width, height]) - 1) * 0.5
+    centre = (np.array([width, height]) - (0 if convention == "hrnet" else 1)) * 0.5
     region_width = output_size[1] / scale
     return crop_matrix(centre, (region_width, output_size[0] / scale), output_size, convention=convention)
 
@@ -97,6 +100,38 @@ def letterbox_size(frame_size: Size, short_side: int, multiple: int = 32) -> Siz
     short = -(-short_side // multiple) * multiple
     long = int(np.ceil(round(short * max(height, width) / min(height, width) / multiple, 6))) * multiple
     return (short, long) if height <= width else (long, short)
+
+
+def multi_scale_size(
+    frame_size: Size, input_size: int, scale: float = 1.0, min_scale: float = 1.0
+) -> tuple[Size, Array, Array]:
+    """Return the input size and the region of HigherHRNet's multi-scale test (Cheng et al. 2020).
+
+    At the smallest scale the short side is rounded up to 64 and the long side, in proportion, too; the other
+    scales multiply that size, which therefore depends on `min_scale` (lib/utils/transforms.py,
+    `get_multi_scale_size`).
+
+    Args:
+        frame_size: (height, width) of the frame.
+        input_size: short side at scale 1, input px.
+        scale: the scale wanted.
+        min_scale: the smallest of the scales in use.
+
+    Returns:
+        (height, width) of the input; centre (2,) x, y in whole frame px, half a px off for odd sizes; size
+        (2,) width and height of the region in frame px, the frame padded on its long side. `crop_matrix`
+        with convention ``hrnet`` takes all three.
+    """
+    height, width = frame_size
+    short, long = min(height, width), max(height, width)
+    short_least = int((min_scale * input_size + 63) // 64 * 64)
+    long_least = int((short_least / short * long + 63) // 64 * 64)
+    short_input, long_input = int(short_least * scale / min_scale), int(long_least * scale / min_scale)
+    centre = np.array([int(width / 2 + 0.5), int(height / 2 + 0.5)], np.float64)
+    long_region = long_input / short_input * short
+    if width < height:
+        return (long_input, short_input), centre, np.array([short, long_region], np.float64)
+    return (short_input, long_input), centre, np.array([long_region, short], np.float64)
 
 
 def invert_matrix(matrix: ArrayLike) -> Array:

@@ -93,8 +93,8 @@ def input_size(frame_size: Size, spec: ModelSpec, short_side: int | None = None)
         if short_side is not None and short_side != own:
             raise UsageError(
                 f"model {spec.name} has the fixed input size {spec.input_size[0]} x {spec.input_size[1]} and "
-                f"cannot run with a short side of {short_side} px; leave the short side out, or export the model "
-                "with dynamic size"
+                f"cannot run with a short side of {short_side} px; leave the short side out, or export the "
+                "model with dynamic size"
             )
         return spec.input_size
     height, width = letterbox_size(frame_size, short_side or own, SIZE_MULTIPLE)

@@ -20,7 +20,7 @@ Index = NDArray[np.intp]
 
 METHODS: tuple[DecodeMethod, ...] = ("argmax", "quarter", "dark", "udp")
 MAX_SHIFT = 1.5
-"""Heatmap px; the sub-pixel step of a peak that looks like one is below 1, a longer one is a step off a ridge."""
+"""Heatmap px; the sub-pixel step of a true peak is below 1, a longer one is a step off a ridge."""
 DARK_FLOOR = 1e-10
 UDP_FLOOR, UDP_CEILING = 1e-3, 50.0
 
@@ -174,7 +174,7 @@ def _dark_step(logs: Float) -> Float:
 
 
 def _udp_step(logs: Float) -> Float:
-    """Return (P, 2) Newton steps from the inner 3×3 of (P, 5, 5) logarithms, the Hessian regularised by eps."""
+    """Return (P, 2) Newton steps from the inner 3×3 of (P, 5, 5) logarithms, regularised by eps."""
     here, right, left = logs[:, 2, 2], logs[:, 2, 3], logs[:, 2, 1]
     below, above = logs[:, 3, 2], logs[:, 1, 2]
     epsilon = np.finfo(np.float32).eps
@@ -184,7 +184,7 @@ def _udp_step(logs: Float) -> Float:
     return _newton_step((right - left) / 2, (below - above) / 2, dxx, dyy, dxy)
 
 
-def _newton_step(dx: Float, dy: Float, dxx: Float, dyy: Float, dxy: Float) -> Float:
+def _newton_step(dx: NDArray, dy: NDArray, dxx: NDArray, dyy: NDArray, dxy: NDArray) -> Float:
     determinant = dxx * dyy - dxy * dxy
     regular = determinant != 0
     divisor = np.where(regular, determinant, 1)
@@ -196,7 +196,8 @@ def _newton_step(dx: Float, dy: Float, dxx: Float, dyy: Float, dxy: Float) -> Fl
 def _blur_weights(heatmap_sigma: float) -> tuple[int, Float]:
     """Return the radius of the published blur and the (5, 5 + 2 radius) matrix that blurs five px of a row.
 
-    The papers blur with 11 px for targets of sigma 2 and 17 px for sigma 3: three sigmas less one on each side.
+    The papers blur with 11 px for targets of sigma 2 and 17 px for sigma 3: on each side three sigmas less
+    one.
     """
     radius = max(1, round(3 * heatmap_sigma) - 1)
     kernel = cv2.getGaussianKernel(2 * radius + 1, 0, cv2.CV_32F)[:, 0]

@@ -31,15 +31,13 @@ def decode_crops(heatmaps: ArrayLike, matrices: ArrayLike, spec: ModelSpec) -> t
     points, scores = decode_heatmaps(
         maps, spec.decoder, heatmap_sigma=spec.heatmap_sigma, max_shift=MAX_SHIFT
     )
-    points_input = heatmap_to_input(
-        points, (maps.shape[2], maps.shape[3]), spec.input_size, spec.convention
-    )
+    points_input = heatmap_to_input(points, (maps.shape[2], maps.shape[3]), spec.input_size, spec.convention)
     keypoints = to_frame(points_input, np.asarray(matrices, np.float64).reshape(-1, 2, 3))
     return keypoints.astype(np.float32), scores.clip(0, 1)
 
 
 def check_keypoints(maps: NDArray, spec: ModelSpec) -> None:
-    """Raise `ModelFileError` unless (N, K, H, W) maps have one channel per keypoint of the spec's skeleton."""
+    """Raise `ModelFileError` unless (N, K, H, W) maps have a channel for each keypoint of the skeleton."""
     if maps.ndim != 4 or maps.shape[1] != spec.skeleton.count:
         raise ModelFileError(
             f"heatmaps must have shape (N, {spec.skeleton.count}, H, W) for skeleton '{spec.skeleton.name}', "
