@@ -79,13 +79,13 @@ def _choose_pen(person: TrackedPerson, frame_height: int) -> _Pen:
     width, height = (person.bbox[2:] - person.bbox[:2]).tolist()
     area = width * height
     size = area**0.5 if np.isfinite(area) and area > 0 else frame_height / 4
-    limb = int(np.clip(round(size / 45), 2, 12))
+    limb = int(np.clip(round(size / 50), 2, 10))
     return _Pen(
         colour=track_colour(person.track_id),
         limb=limb,
         outline=limb + (2 if limb < 6 else 4),
-        radius=float(np.clip(size / 50, 2.2, 11)),
-        font_px=int(np.clip(round(size / 9), 13, 40)),
+        radius=float(np.clip(size / 55, 2.2, 10)),
+        font_px=int(np.clip(round(size / 10), 13, 30)),
     )
 
 
@@ -148,13 +148,10 @@ def _draw_keypoints(
     rim = round(1.2 * (1 << SHIFT))
     for index in indices:
         centre = _fixed(points[index])
-        if predicted[index]:
-            width = max(1, round(pen.radius / 3))
-            cv2.circle(layer, centre, radius, OUTLINE, width + 2, cv2.LINE_AA, SHIFT)
-            cv2.circle(layer, centre, radius, pen.colour, width, cv2.LINE_AA, SHIFT)
-        else:
-            cv2.circle(layer, centre, radius + rim, OUTLINE, cv2.FILLED, cv2.LINE_AA, SHIFT)
-            cv2.circle(layer, centre, radius, _lighter(pen.colour), cv2.FILLED, cv2.LINE_AA, SHIFT)
+        # A hollow one is dark inside: the limb that ends there would fill it with its own colour.
+        width = max(1, round(pen.radius / 4)) if predicted[index] else cv2.FILLED
+        cv2.circle(layer, centre, radius + rim, OUTLINE, cv2.FILLED, cv2.LINE_AA, SHIFT)
+        cv2.circle(layer, centre, radius, _lighter(pen.colour), width, cv2.LINE_AA, SHIFT)
 
 
 def _lighter(colour: Colour) -> Colour:
