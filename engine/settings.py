@@ -26,15 +26,19 @@ class SmoothingSettings(Settings):
     method: SmoothingMethod = "kalman"
     """Filter of each keypoint."""
     measurement_noise: float = Field(0.008, gt=0)
-    """Standard deviation of a keypoint of score 1, as a share of the person's size (square root of box area)."""
-    acceleration_noise: float = Field(6.0, gt=0)
-    """Standard deviation of the white acceleration, person sizes per second squared."""
+    """Standard deviation of a keypoint of score 1, in person sizes (square roots of the box area)."""
+    acceleration_noise: float = Field(0.4, gt=0)
+    """How far a velocity drifts within a second, person sizes per second; more where motion surprises."""
     gate: float = Field(5.0, gt=0)
     """A measurement further than this many standard deviations from its prediction is an outlier."""
     coast_s: float = Field(0.4, ge=0)
     """How long an unseen keypoint is predicted before it is missing."""
     min_keypoint_score: float = Field(0.2, ge=0, le=1)
     """A keypoint scored below this counts as unseen."""
+    one_euro_cutoff_hz: float = Field(2.0, gt=0)
+    """Cutoff of the One-Euro filter at rest: lower is steadier."""
+    one_euro_speed_gain: float = Field(5.0, ge=0)
+    """Hz that its cutoff gains per person size and second of speed: higher lags less."""
 
 
 class TrackerSettings(Settings):

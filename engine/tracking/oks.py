@@ -48,10 +48,12 @@ def oks_matrix(
     count = truth.shape[-2] if truth.ndim == 3 else np.size(sigmas)
     truth = truth.reshape(-1, 1, count, 2)
     poses = np.asarray(second, np.float64).reshape(1, -1, count, 2)
-    mask = np.ones(truth.shape[:-1], bool) if valid is None else np.asarray(valid, bool)
+    mask: NDArray[np.bool_] = np.ones(truth.shape[:-1], bool)
+    if valid is not None:
+        mask = np.array(valid, bool)
     mask = mask[:, None, :] if mask.ndim == 2 else mask
     offset = poses - truth
-    unlabelled = ~mask.any(axis=-1)
+    unlabelled: NDArray[np.bool_] = np.logical_not(mask.any(axis=-1))
     if bboxes is not None and unlabelled.any():
         outside = _outside_grown_boxes(poses, np.asarray(bboxes, np.float64).reshape(-1, 1, 1, 4))
         offset = np.where(unlabelled[..., None, None], outside, offset)
@@ -92,10 +94,10 @@ def shared_oks(keypoints: ArrayLike, valid: ArrayLike, sigmas: ArrayLike, areas:
     mean_area = (area[:, None] + area[None, :]) / 2 + np.spacing(1.0)
     clean = np.where(has[..., None], points, 0.0)
     offset = clean[:, None] - clean[None]
-    likeness = np.exp(-(offset**2).sum(axis=-1) / (scale * mean_area[..., None]))
-    counts = has.sum(axis=-1)
+    terms = np.exp(-(offset**2).sum(axis=-1) / (scale * mean_area[..., None]))
+    counts: NDArray[np.int64] = np.sum(has, axis=-1)
     fewer = np.minimum(counts[:, None], counts[None, :])
-    return (likeness * (has[:, None] & has[None])).sum(axis=-1) / np.maximum(fewer, 1)
+    return (terms * (has[:, None] & has[None])).sum(axis=-1) / np.maximum(fewer, 1)
 
 
 def suppress_duplicates(people: Sequence[Person], skeleton: Skeleton, threshold: float) -> list[Person]:
@@ -116,10 +118,11 @@ def suppress_duplicates(people: Sequence[Person], skeleton: Skeleton, threshold:
     if len(people) < 2:
         return list(people)
     boxes = np.stack([person.bbox for person in people]).astype(np.float64)
-    scores = np.stack([person.scores for person in people])
+    keypoints = np.stack([person.keypoints for person in people])
+    scores = np.nan_to_num(np.stack([person.scores for person in people]))
     alike = shared_oks(
-        np.stack([person.keypoints for person in people]),
-        scores >= MIN_SHARED_SCORE,
+        keypoints,
+        (scores >= MIN_SHARED_SCORE) & np.isfinite(keypoints).all(axis=-1),
         skeleton.sigmas,
         np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1),
     )

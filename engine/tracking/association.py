@@ -1,0 +1,104 @@
+"""Which person of this frame is which track: likeness, gates, optimal assignment."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from engine.geometry import bbox_iou
+from engine.tracking.oks import oks_matrix
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+WIDENING = 2.0
+"""OKS sigmas are widened by this: they were made for scoring, and would not tell near from far misses."""
+WANDER = 0.6
+"""How far an unseen person may stray from the prediction, person sizes per second unseen."""
+MIN_SHARED = 3
+"""Fewer shared keypoints than this weigh less than their likeness alone."""
+MAX_SIZE_RATIO = 1.7
+"""People whose shared keypoints spread so differently are two people, plus growth with time unseen."""
+SIZE_GROWTH = 0.5
+"""What may be added to that ratio per second unseen."""
+
+
+def likeness(
+    predicted: Array,
+    known: Mask,
+    sizes: Array,
+    gap_s: Array,
+    predicted_boxes: Array,
+    keypoints: Array,
+    valid: Mask,
+    boxes: Array,
+    *,
+    sigmas: Array,
+    oks_weight: float,
+) -> Array:
+    """Return how well each track's prediction fits each person of the frame, from 0 to 1.
+
+    The mix of OKS and box IoU. The longer a track was not seen, the wider its OKS and the less its box says;
+    a person of quite another size never fits.
+
+    Args:
+        predicted: (N, K, 2) frame px, keypoints of the tracks.
+        known: (N, K) which of them can be compared.
+        sizes: (N,) person sizes, px.
+        gap_s: (N,) seconds between the last sighting of the track and this frame.
+        predicted_boxes: (N, 4) xyxy frame px.
+        keypoints: (M, K, 2) frame px, of the people.
+        valid: (M, K) which of them can be compared.
+        boxes: (M, 4) xyxy frame px.
+        sigmas: (K,) OKS sigmas.
+        oks_weight: share of OKS in the mix.
+
+    Returns:
+        (N, M).
+    """
+    shared = known[:, None] & valid[None]
+    counts = shared.sum(axis=-1)
+    stray = WANDER * gap_s
+    widths = WIDENING**2 + (stray / (2 * sigmas.mean())) ** 2
+    oks = oks_matrix(predicted, keypoints, sigmas, widths * sizes**2, shared)
+    oks *= np.minimum(counts / MIN_SHARED, 1.0)
+    weight = 1 - (1 - oks_weight) * np.exp(-gap_s)[:, None]
+    mix = weight * oks + (1 - weight) * bbox_iou(predicted_boxes, boxes)
+    ratio = _size_ratio(predicted, keypoints, shared, sizes)
+    return np.where(ratio <= (MAX_SIZE_RATIO + SIZE_GROWTH * gap_s)[:, None], mix, 0.0)
+
+
+def _size_ratio(predicted: Array, keypoints: Array, shared: Mask, sizes: Array) -> Array:
+    """How many times larger the one pose is than the other, by the spread of what both show: (N, M) ≥ 1."""
+    weights = shared.astype(np.float64)
+    counts = np.maximum(weights.sum(axis=-1), 1.0)
+
+    def spread(points: Array, equation: str) -> Array:
+        mean = np.einsum(equation + "->nmd", weights, points) / counts[..., None]
+        square = np.einsum(equation + "->nm", weights, points**2) / counts
+        return np.sqrt(np.maximum(square - (mean**2).sum(axis=-1), 0.0))
+
+    # A few px of noise must not decide about a handful of keypoints close together.
+    noise = 0.15 * sizes[:, None]
+    first, second = spread(predicted, "nmk,nkd") + noise, spread(keypoints, "nmk,mkd") + noise
+    return np.maximum(first / second, second / first)
+
+
+def assign(fits: Array, minimum: float, trust: Array) -> list[tuple[int, int]]:
+    """Pair tracks with people for the greatest sum of trusted fits, leaving out pairs that fit too little.
+
+    Args:
+        fits: (N, M) in [0, 1].
+        minimum: pairs that fit less are never made.
+        trust: (N,) in (0, 1], so that a track whose whereabouts are vague yields to one that is sure.
+
+    Returns:
+        pairs (row, column), each row and column at most once.
+    """
+    if fits.size == 0:
+        return []
+    # A pair below the gate is worth nothing, so that it never displaces one that counts.
+    allowed = fits >= max(minimum, 1e-9)
+    rows, columns = linear_sum_assignment(np.where(allowed, fits * trust[:, None], 0.0), maximize=True)
+    return [
+        (int(row), int(column)) for row, column in zip(rows, columns, strict=True) if allowed[row, column]
+    ]
