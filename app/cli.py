@@ -98,33 +98,31 @@ def track(
     at hand and closes the files: what was computed stays.
     """
     from app.batch import BatchOptions, run_batch
-    from engine.settings import EstimatorSettings, SmoothingSettings, TrackerSettings, TrackSettings
+    from app.recording import WriteOptions
+    from engine.pipeline import build_settings
 
     console, verbosity = make_console(), _verbosity(quiet, verbose)
     configure_logging(console, verbosity)
-    settings = TrackSettings(
-        estimator=EstimatorSettings(
-            mode=mode,
-            top_down_model=top_down_model,
-            bottom_up_model=bottom_up_model,
-            runtime=runtime,
-            precision=precision,
-            threads=threads,
-            find_interval_s=find_interval,
-            max_people=max_people,
-        ),
-        tracker=TrackerSettings(max_people=max_people, smoothing=SmoothingSettings(method=smoothing)),
+    settings = build_settings(
+        {
+            "mode": mode,
+            "top_down_model": top_down_model,
+            "bottom_up_model": bottom_up_model,
+            "runtime": runtime,
+            "precision": precision,
+            "threads": threads,
+            "find_interval_s": find_interval,
+            "max_people": max_people,
+            "smoothing": {"method": smoothing},
+        }
     )
     batch = BatchOptions(
         settings=settings,
         out=out,
         video=video,
-        raw=raw,
-        keep_empty=keep_empty,
-        long=long,
         fps=fps,
         stills=stills,
-        overwrite=overwrite,
+        write=WriteOptions(raw=raw, keep_empty=keep_empty, long=long, overwrite=overwrite),
     )
     raise typer.Exit(run_batch(inputs, batch, console, verbosity))
 
@@ -189,7 +187,7 @@ def bench(
 
         run_soak(soak, threads=threads, json_path=json, console=console)
     else:
-        from app.bench import run_bench
+        from app.bench.report import run_bench
 
         run_bench(threads=threads, json_path=json, console=console)
 

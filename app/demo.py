@@ -7,10 +7,12 @@ from rich.console import Console
 from app.batch import BatchOptions, run_batch
 from app.console import say
 from app.inputs import DEMO
+from app.recording import WriteOptions
 from app.truth import Match, TruthMatcher, read_truth
 from assets import demo_truth
 from engine.settings import TrackSettings
 from engine.skeleton import COCO17
+from engine.structures import Result
 
 
 def run_demo(out: Path, *, video: bool, console: Console, verbosity: int) -> int:
@@ -23,14 +25,12 @@ def run_demo(out: Path, *, video: bool, console: Console, verbosity: int) -> int
         SteadyPoseError: as `run_batch`.
     """
     matcher = TruthMatcher(read_truth(demo_truth(), COCO17), COCO17)
-    options = BatchOptions(settings=TrackSettings(), out=out, video=video, overwrite=True)
-    code = run_batch(
-        [DEMO],
-        options,
-        console,
-        verbosity,
-        on_result=lambda result: matcher.add(result.frame.index, result.people),
-    )
+    options = BatchOptions(settings=TrackSettings(), out=out, write=WriteOptions(overwrite=True), video=video)
+
+    def compare(result: Result) -> None:
+        matcher.add(result.frame.index, result.people)
+
+    code = run_batch([DEMO], options, console, verbosity, on_result=compare)
     if code == 0 and verbosity >= 0:
         say(match_text(matcher.match()))
     return code

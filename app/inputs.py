@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
 
-from engine.sources.images import list_images, natural_key
-
 from assets import demo_clip
 from engine.errors import SourceError, UsageError
+from engine.sources.images import list_images, natural_key
 
 DEMO = "demo"
 TRACKED_SUFFIX = ".tracked.mp4"
@@ -84,7 +83,8 @@ def _expand(text: str) -> list[TrackInput]:
         return [_single(path)]
     if "://" in text or text.isdecimal():
         raise UsageError(
-            f"{text} looks like a camera or a network address; `track` takes video files, image files and folders"
+            f"{text} looks like a camera or a network address; `track` takes video files, image files and "
+            "folders of them"
         )
     if not has_magic(text):
         raise SourceError(f"{text}: no such file or folder")

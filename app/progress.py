@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
 from app.console import duration
@@ -85,7 +85,8 @@ class PlainReporter(SilentReporter):
     def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
         self._console = console
         self._clock = clock
-        self._name, self._total = "", None
+        self._name = ""
+        self._total: int | None = None
         self._meter = RateMeter(clock)
         self._last_s = clock()
 
@@ -118,7 +119,7 @@ class BarReporter(SilentReporter):
             refresh_per_second=1 / BAR_INTERVAL_S,
         )
         self._meter = RateMeter(clock)
-        self._task = None
+        self._task: TaskID | None = None
         self._last_s = 0.0
 
     def __enter__(self) -> Self:

@@ -152,7 +152,7 @@ class TruthMatcher:
         rows, columns = linear_sum_assignment(-value)
         return [
             (truths[row], people[column], float(oks[row, column]))
-            for row, column in zip(rows, columns, strict=True)
+            for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
             if value[row, column] > 0
         ]
 

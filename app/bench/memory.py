@@ -17,7 +17,7 @@ def resident_mib() -> float:
     if STATM.is_file():
         return int(STATM.read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
     if find_spec("psutil"):
-        import psutil
+        import psutil  # type: ignore[import-untyped]
 
         return float(psutil.Process().memory_info().rss) / 2**20
     import resource

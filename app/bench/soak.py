@@ -1,9 +1,11 @@
 """Memory over a long video: the demo clip over and over, as one source."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 
@@ -57,8 +59,23 @@ class RepeatedSource:
         self.frames_read = 0
         self.frames_dropped = 0
         self.warnings: list[str] = []
+        self._frames = self._read()
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Frame:
+        return next(self._frames)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _read(self) -> Generator[Frame]:
         index, offset_s, time_s = 0, 0.0, 0.0
         step_s = 1.0 / (self.info.fps or 30.0)
         while True:
@@ -73,7 +90,8 @@ class RepeatedSource:
             offset_s = time_s + step_s
 
     def close(self) -> None:
-        """Do nothing: each round closes its own."""
+        """Stop reading."""
+        self._frames.close()
 
 
 def run_soak(minutes: float, *, threads: int, json_path: Path | None, console: Console) -> None:

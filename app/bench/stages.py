@@ -18,7 +18,7 @@ from engine.model import open_model
 from engine.model_file import ModelSpec
 from engine.prepare import crop_people, letterbox
 from engine.settings import EstimatorSettings, TrackerSettings
-from engine.sinks.csv import CsvSink
+from engine.sinks.csv_file import CsvSink
 from engine.skeleton import COCO17
 from engine.sources import open_source
 from engine.structures import Float, Frame, Image, Result, TrackedPerson

@@ -50,10 +50,10 @@ def crowd_outputs(spec: ModelSpec, count: int, size: int) -> dict[str, Float]:
         side = size * finest // output.stride
         gaussians = np.exp(-_squared_distance(places * side, side) / (2 * spec.heatmap_sigma**2))
         outputs[output.name] = (0.9 * gaussians.max(axis=0)).astype(np.float32)[None]
-    for output in spec.tag_outputs:
-        side = size * finest // output.stride
+    for tags in spec.tag_outputs:
+        side = size * finest // tags.stride
         nearest = _squared_distance(places * side, side).argmin(axis=0)
-        outputs[output.name] = (TAG_STEP * nearest).astype(np.float32)[None]
+        outputs[tags.name] = (TAG_STEP * nearest).astype(np.float32)[None]
     return outputs
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.pipeline import Pipeline
 from engine.settings import EstimatorSettings, Mode, TrackSettings
-from engine.sinks.csv import CsvSink
+from engine.sinks.csv_file import CsvSink
 from engine.sources import Source, open_source
 from engine.structures import Result
 from engine.timing import StageTotals

@@ -1,0 +1,1 @@
+"""Benchmarks of `steadypose bench`; `report` runs them all, `soak` watches the memory."""
