@@ -67,7 +67,7 @@ def _blur_weights(width: float = 1.0) -> np.ndarray:
 
 
 def build_marker_network(
-    *, bottom_up: bool, gain: float = 2.5, tag_step: float = 0.08, input_shape: list[object] | None = None
+    *, bottom_up: bool, gain: float = 2.5, tag_step: float = 0.05, input_shape: list[object] | None = None
 ) -> onnx.ModelProto:
     """An ONNX graph that makes each colour a blob in its heatmap; tags are the column times `tag_step`."""
     weights, bias = _colour_weights()

@@ -24,8 +24,9 @@ class TopDownEstimator:
     def estimate(self, image: Image, bboxes: ArrayLike, watch: Stopwatch | None = None) -> list[Person]:
         """Return one person per box, in the order of the boxes, dropping none.
 
-        A person's score is the mean score of all its keypoints. Its box surrounds the keypoints that reach
-        `min_keypoint_score`, or all where fewer than two do.
+        A person's score is the mean score of the keypoints that reach `min_keypoint_score`, counted as at
+        least half of K, so that half a body in the frame is not held against a person. Its box surrounds these
+        keypoints, or all where fewer than two reach it.
 
         Args:
             image: (H, W, 3) uint8 BGR.
@@ -55,7 +56,7 @@ class TopDownEstimator:
 
     def _person(self, keypoints: Float, scores: Float) -> Person:
         valid = scores >= self.min_keypoint_score
+        score = float(scores[valid].sum() / max(valid.sum(), len(scores) / 2))
         if valid.sum() < 2:
             valid = np.ones_like(valid)
-        bbox = pose_bbox(keypoints, valid).astype(np.float32)
-        return Person(keypoints, scores, bbox, float(scores.mean()))
+        return Person(keypoints, scores, pose_bbox(keypoints, valid).astype(np.float32), score)

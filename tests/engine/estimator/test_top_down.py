@@ -54,6 +54,17 @@ def test_weak_keypoints_do_not_stretch_the_box(
     (person,) = estimator.estimate(image, [box_around(truth)])
     assert person.scores[3:5].max() < 0.2
     assert person.bbox[3] < 200
+    assert person.score == pytest.approx(person.scores[[0, 1, 2, 5]].mean())
+
+
+def test_a_scrap_of_a_person_scores_little(
+    estimator: TopDownEstimator, marker_person: Place, marker_image: Callable[..., np.ndarray]
+) -> None:
+    truth = marker_person(200, 60, 220)
+    image = marker_image((360, 640), [truth])
+    image[80:] = 24  # only the head is left
+    (person,) = estimator.estimate(image, [box_around(truth)])
+    assert person.score == pytest.approx(person.scores[0] / 3)
 
 
 def test_no_boxes_give_nobody(estimator: TopDownEstimator) -> None:
