@@ -38,8 +38,8 @@ def open_images(path: Path, *, fps: float, stills: bool) -> PrefetchedSource:
     frames = _read_frames(files, None if stills else fps, log)
     first = next(frames, None)
     if first is None:
-        where = f"{path}: none of the {len(files)} images" if path.is_dir() else f"{path}: the image"
-        raise SourceError(f"{where} can be read; the file is damaged or of another type than its name says")
+        what = f"none of its {len(files)} images can" if path.is_dir() else "the image cannot"
+        raise SourceError(f"{path}: {what} be read; damaged, or of another type than the name says?")
     height, width = first.image.shape[:2]
     info = SourceInfo(
         name=path.resolve().name,

@@ -95,6 +95,8 @@ class LostPictures:
     def __init__(self, interval: float) -> None:
         self._far = interval * OWN_PLACE
         self._waiting: list[int] = []
+        # Fed after timestamps began anew, while pictures from before are still coming out.
+        self._waiting_anew: list[int] = []
         self._refused: set[int] = set()
         self._refused_unnamed = 0
         self._last: int | None = None
@@ -102,7 +104,8 @@ class LostPictures:
     def feed(self, pts: int | None) -> None:
         """Take note of a packet that goes into the decoder."""
         if pts is not None:
-            heapq.heappush(self._waiting, pts)
+            anew = self._last is not None and pts <= self._last
+            heapq.heappush(self._waiting_anew if anew else self._waiting, pts)
 
     def refuse(self, pts: int | None) -> None:
         """Take note that the decoder raised an error on a packet."""
@@ -116,9 +119,7 @@ class LostPictures:
         if pts is None:
             return self._take_unnamed()
         if self._last is not None and pts < self._last:
-            # Timestamps began anew: what was waited for belongs to neither side.
-            self._waiting = [waiting for waiting in self._waiting if waiting >= pts]
-            self._last = None
+            self._waiting, self._waiting_anew, self._last = self._waiting_anew, [], None
         lost = self._count_before(pts)
         self._last = pts
         return lost + self._take_unnamed()
@@ -133,13 +134,12 @@ class LostPictures:
             pts = heapq.heappop(self._waiting)
             refused = pts in self._refused
             self._refused.discard(pts)
-            if pts == limit or pts == self._last:
-                continue
-            alone = (limit is None or limit - pts >= self._far) and (
-                self._last is None or pts - self._last >= self._far
-            )
-            lost += refused or alone
+            if pts not in (limit, self._last):
+                lost += refused or (self._is_far(pts, limit) and self._is_far(pts, self._last))
         return lost
+
+    def _is_far(self, pts: int, other: int | None) -> bool:
+        return other is None or abs(pts - other) >= self._far
 
     def _take_unnamed(self) -> int:
         lost, self._refused_unnamed = self._refused_unnamed, 0
