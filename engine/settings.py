@@ -25,7 +25,7 @@ class SmoothingSettings(Settings):
 
     method: SmoothingMethod = "kalman"
     """Filter of each keypoint."""
-    measurement_noise: float = Field(0.008, gt=0)
+    measurement_noise: float = Field(0.01, gt=0)
     """Standard deviation of a keypoint of score 1, in person sizes (square roots of the box area)."""
     acceleration_noise: float = Field(0.4, gt=0)
     """How far a velocity drifts within a second, person sizes per second; more where motion surprises."""
