@@ -1,9 +1,11 @@
 import json
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -66,6 +68,36 @@ def test_two_people_are_followed_through_a_folder_of_pictures(
     stages = {"decode_source", "prepare", "infer", "decode", "track"}
     assert set(results[-1].timings_ms) >= stages
     assert ("find" in results[0].timings_ms) == (mode != "bottom-up")
+
+
+def test_two_people_are_followed_through_a_video(
+    models: dict[str, Any], images: list[np.ndarray], walking_pair: People, tmp_path: Path
+) -> None:
+    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"crf": "10", "preset": "ultrafast"})
+        stream.height, stream.width, stream.pix_fmt = 360, 640, "yuv444p"
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        container.mux(stream.encode())
+    results = list(engine.track(tmp_path / "clip.mp4", **models))
+    assert_followed(results, walking_pair)
+    times = [result.frame.time_s for result in results]
+    np.testing.assert_allclose(np.diff(times), 1 / 30, atol=1e-4)
+
+
+def test_no_frame_is_kept_longer_than_it_is_needed(models: dict[str, Any], images: list[np.ndarray]) -> None:
+    seen: list[weakref.ref] = []
+
+    class Watched(FakeSource):
+        def __iter__(self) -> Iterator[Frame]:
+            for frame in super().__iter__():
+                image = frame.image.copy()
+                seen.append(weakref.ref(image))
+                yield Frame(image, frame.index, frame.time_s)
+
+    for _ in engine.track(Watched(images), mode="top-down", **models):
+        assert sum(image() is not None for image in seen) <= 3
+    assert len(seen) == 24
 
 
 def test_both_runtimes_follow_the_same_people(

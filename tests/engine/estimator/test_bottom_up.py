@@ -21,7 +21,7 @@ def sorted_by_x(people: list) -> list:
     return sorted(people, key=lambda person: float(person.keypoints[:, 0].mean()))
 
 
-@pytest.mark.parametrize("short_side", [None, 192, 320])
+@pytest.mark.parametrize("short_side", [None, 128, 192, 320])
 def test_everybody_is_found_at_every_size(
     estimator: BottomUpEstimator,
     short_side: int | None,
