@@ -247,4 +247,4 @@ def _blur_whole(heatmap: Float, radius: int) -> Float:
     side = 2 * radius + 1
     blurred = cv2.GaussianBlur(heatmap, (side, side), 0, borderType=cv2.BORDER_CONSTANT)
     top = float(blurred.max())
-    return np.asarray(blurred * np.float32(float(heatmap.max()) / top) if top > 0 else blurred, np.float32)
+    return np.asarray(blurred * np.float32(float(heatmap.max()) / top) if top else blurred, np.float32)
