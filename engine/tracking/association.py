@@ -16,9 +16,9 @@ WANDER = 0.6
 """How far an unseen person may stray from the prediction, person sizes per second unseen."""
 MIN_SHARED = 3
 """Fewer shared keypoints than this weigh less than their likeness alone."""
-MAX_SIZE_RATIO = 1.7
+MAX_SIZE_RATIO = 1.6
 """People whose shared keypoints spread so differently are two people, plus growth with time unseen."""
-SIZE_GROWTH = 0.5
+SIZE_GROWTH = 0.3
 """What may be added to that ratio per second unseen."""
 
 
@@ -78,7 +78,7 @@ def _size_ratio(predicted: Array, keypoints: Array, shared: Mask, sizes: Array) 
         return np.sqrt(np.maximum(square - (mean**2).sum(axis=-1), 0.0))
 
     # A few px of noise must not decide about a handful of keypoints close together.
-    noise = 0.15 * sizes[:, None]
+    noise = 0.06 * sizes[:, None]
     first, second = spread(predicted, "nmk,nkd") + noise, spread(keypoints, "nmk,mkd") + noise
     return np.maximum(first / second, second / first)
 
