@@ -30,7 +30,7 @@ def test_the_folder_is_made_and_left_empty(tmp_path: Path):
 @pytest.mark.parametrize("below", ["", "out"])
 def test_a_folder_that_cannot_be_is_a_usage_error(tmp_path: Path, below: str):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(UsageError, match="cannot be written.*--out"):
+    with pytest.raises(UsageError, match=r"cannot be written.*--out"):
         prepare_folder(tmp_path / "file" / below)
 
 
