@@ -1,0 +1,178 @@
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from engine.errors import SinkError
+from engine.sinks.annotated_video import AnnotatedVideoSink
+from engine.skeleton import COCO17, Skeleton
+from engine.sources import SourceInfo, open_source
+from engine.structures import Frame, Result, TrackedPerson
+
+MakeResult, MakeInfo, Person = Callable[..., Result], Callable[..., SourceInfo], Callable[..., TrackedPerson]
+TREE = Path(__file__).parents[3]
+
+
+def write(path: Path, skeleton: Skeleton, info: SourceInfo, results: list[Result]) -> list[Frame]:
+    """Write a video and read it back."""
+    sink = AnnotatedVideoSink(path, skeleton, info)
+    for result in results:
+        sink.write(result)
+    sink.close()
+    with open_source(path) as source:
+        frames = list(source)
+        assert (source.frames_dropped, source.warnings) == (0, [])
+        return frames
+
+
+def test_every_frame_is_there_with_its_time(
+    tmp_path: Path, stick: Skeleton, make_info: MakeInfo, make_result: MakeResult
+):
+    results = [make_result(index, grey=40 + 5 * index) for index in range(30)]
+    frames = write(tmp_path / "a.mp4", stick, make_info(), results)
+    assert [frame.time_s for frame in frames] == pytest.approx([index / 25 for index in range(30)], abs=1e-5)
+    assert [float(frame.image.mean()) for frame in frames] == pytest.approx(
+        [40 + 5 * index for index in range(30)], abs=4
+    )
+
+
+def test_a_variable_rate_stays_one(
+    tmp_path: Path, stick: Skeleton, make_info: MakeInfo, make_result: MakeResult
+):
+    times = [0.0, 0.01, 0.2, 0.2334, 1.0, 3.5, 3.51]
+    results = [make_result(index, time_s=time_s) for index, time_s in enumerate(times)]
+    frames = write(tmp_path / "a.mp4", stick, make_info(), results)
+    assert [frame.time_s for frame in frames] == pytest.approx(times, abs=1e-5)
+
+
+def test_a_first_frame_that_is_late_stays_late_on_the_files_clock(
+    tmp_path: Path, stick: Skeleton, make_info: MakeInfo, make_result: MakeResult
+):
+    write(tmp_path / "a.mp4", stick, make_info(), [make_result(5), make_result(6)])
+    with open_source(tmp_path / "a.mp4") as source:
+        assert source.info.start_s == pytest.approx(0.2)
+
+
+def test_two_frames_of_one_time_do_not_end_the_video(
+    tmp_path: Path, stick: Skeleton, make_info: MakeInfo, make_result: MakeResult
+):
+    results = [make_result(index, time_s=time_s) for index, time_s in enumerate([0.0, 0.04, 0.04, 0.08])]
+    assert len(write(tmp_path / "a.mp4", stick, make_info(), results)) == 4
+
+
+@pytest.mark.parametrize("size", [(97, 128), (96, 131), (33, 35)])
+def test_odd_sizes_are_padded_to_even_ones(
+    tmp_path: Path, stick: Skeleton, make_info: MakeInfo, make_result: MakeResult, size: tuple[int, int]
+):
+    results = [make_result(index, size=size, grey=180) for index in range(3)]
+    frames = write(tmp_path / "a.mp4", stick, make_info(size), results)
+    assert frames[0].image.shape == (size[0] + size[0] % 2, size[1] + size[1] % 2, 3)
+    assert frames[1].image[-1].mean() == pytest.approx(180, abs=4)
+
+
+def test_stills_of_other_sizes_are_scaled_into_the_first(
+    tmp_path: Path, stick: Skeleton, make_info: MakeInfo, make_result: MakeResult
+):
+    results = [make_result(index, size=(96 + 10 * index, 200), time_s=index) for index in range(3)]
+    frames = write(tmp_path / "a.mp4", stick, make_info(fps=None), results)
+    assert [frame.time_s for frame in frames] == pytest.approx([0, 1, 2])
+    assert {frame.image.shape for frame in frames} == {(96, 128, 3)}
+
+
+@pytest.mark.parametrize("size", [(96, 128), (720, 1280)], ids=["BT.601", "BT.709"])
+def test_colours_survive(tmp_path: Path, stick: Skeleton, make_info: MakeInfo, size: tuple[int, int]):
+    image = np.zeros((*size, 3), np.uint8)
+    colours = [(200, 40, 30), (30, 200, 60), (20, 40, 220), (128, 128, 128)]
+    for place, colour in enumerate(colours):
+        image[:, place * size[1] // 4 : (place + 1) * size[1] // 4] = colour
+    results = [Result(Frame(image, index, index / 25), ()) for index in range(2)]
+    frames = write(tmp_path / "a.mp4", stick, make_info(size), results)
+    for place, colour in enumerate(colours):
+        seen = frames[1].image[size[0] // 2, size[1] * (2 * place + 1) // 8]
+        assert seen.tolist() == pytest.approx(colour, abs=8)
+
+
+def test_people_are_drawn_on_their_own_frame(
+    tmp_path: Path, stick: Skeleton, make_info: MakeInfo, make_result: MakeResult, make_person: Person
+):
+    results = [make_result(index, make_person(2, x=20 + 8 * index)) for index in range(10)]
+    frames = write(tmp_path / "a.mp4", stick, make_info(), results)
+    for index, frame in enumerate(frames):
+        ink = np.abs(frame.image.astype(int) - 60).max(axis=2) > 40
+        columns = np.flatnonzero(ink[30:80].any(axis=0))
+        assert columns.mean() == pytest.approx(20 + 8 * index, abs=2)
+
+
+def test_other_programs_read_it(
+    tmp_path: Path, stick: Skeleton, make_info: MakeInfo, make_result: MakeResult
+):
+    write(tmp_path / "a.mp4", stick, make_info(), [make_result(index) for index in range(20)])
+    reader = cv2.VideoCapture(str(tmp_path / "a.mp4"))
+    assert reader.get(cv2.CAP_PROP_FRAME_COUNT) == 20
+    assert reader.get(cv2.CAP_PROP_FPS) == pytest.approx(25)
+    reader.release()
+
+
+def test_an_encoder_that_is_missing_is_named_before_anything_is_made(
+    tmp_path: Path, stick: Skeleton, make_info: MakeInfo, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("engine.sinks.annotated_video.ENCODER", "no_such_encoder")
+    with pytest.raises(SinkError, match="needs the encoder no_such_encoder"):
+        AnnotatedVideoSink(tmp_path / "a.mp4", stick, make_info())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_the_thread_reaches_the_writer(
+    tmp_path: Path, make_info: MakeInfo, make_result: MakeResult, make_person: Person
+):
+    sink = AnnotatedVideoSink(tmp_path / "a.mp4", COCO17, make_info())
+
+    def write_on_and_on() -> None:
+        for index in range(1000):
+            sink.write(make_result(index, make_person()))
+
+    with pytest.raises(SinkError, match=r"shape \(17, 2\)"):
+        write_on_and_on()
+    with pytest.raises(SinkError):
+        sink.close()
+    sink.close()
+
+
+WRITER = textwrap.dedent(
+    """
+    import sys
+    from pathlib import Path
+    import numpy as np
+    from engine.sinks.annotated_video import AnnotatedVideoSink
+    from engine.skeleton import COCO17
+    from engine.sources import SourceInfo
+    from engine.structures import Frame, Result
+
+    info = SourceInfo("a", None, (48, 64), 25.0, None, None)
+    sink = AnnotatedVideoSink(Path(sys.argv[1]), COCO17, info)
+    noise = np.random.default_rng(0)
+    for index in range(10**9):
+        image = noise.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+        sink.write(Result(Frame(image, index, index / 25), ()))
+        if index == 400:
+            print("ready", flush=True)
+    """
+)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_a_killed_process_leaves_a_video_that_plays(tmp_path: Path):
+    path = tmp_path / "a.mp4"
+    process = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], cwd=TREE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    with open_source(path) as source:
+        assert len(list(source)) >= 250
