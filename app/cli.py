@@ -174,22 +174,28 @@ def doctor(json: options.JsonOnStdout = False) -> None:
 @reported
 def bench(
     json: options.JsonFile = None,
+    top_down_model: options.TopDownModel = "default-top-down",
+    bottom_up_model: options.BottomUpModel = "default-bottom-up",
     threads: options.Threads = 0,
     soak: options.Soak = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = 0,
 ) -> None:
     """Measure each stage and the whole path on the bundled clip, and the errors against the clip's truth."""
+    from engine.pipeline import build_settings
+
     console = make_console()
     configure_logging(console, _verbosity(quiet, verbose))
+    named = {"top_down_model": top_down_model, "bottom_up_model": bottom_up_model, "threads": threads}
+    settings = build_settings(named).estimator
     if soak is not None:
         from app.bench.soak import run_soak
 
-        run_soak(soak, threads=threads, json_path=json, console=console)
+        run_soak(soak, settings, json_path=json, console=console)
     else:
         from app.bench.report import run_bench
 
-        run_bench(threads=threads, json_path=json, console=console)
+        run_bench(settings, json_path=json, console=console)
 
 
 def _verbosity(quiet: bool, verbose: int) -> int:

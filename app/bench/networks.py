@@ -1,4 +1,4 @@
-"""The bundled networks on every runtime and in every precision that are at hand."""
+"""The networks on every runtime and in every precision that are at hand."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -43,19 +43,18 @@ class NetworkTiming:
         return {**row, **self.timing.as_dict(), "ratio": round(self.ratio, 2)}
 
 
-def measure_networks(image: Image, *, threads: int) -> Iterator[NetworkTiming]:
-    """Measure both bundled networks, one row at a time, those on the same inputs together.
+def measure_networks(image: Image, settings: EstimatorSettings) -> Iterator[NetworkTiming]:
+    """Measure both networks, one row at a time, those on the same inputs together.
 
     Args:
         image: (H, W, 3) uint8 BGR frame, for the size of the bottom-up network's input.
-        threads: of the runtimes, 0 for all cores.
+        settings: which models, and the threads of their runtimes.
 
     Raises:
-        ModelFileError: a bundled model is missing.
+        ModelFileError: a model is missing.
     """
-    settings = EstimatorSettings()
     for name in (settings.top_down_model, settings.bottom_up_model):
-        with_models = list(_open_all(name, threads))
+        with_models = list(_open_all(name, settings.threads))
         for shape in input_shapes(with_models[0].spec, image):
             inputs = np.zeros(shape, np.float32)
             yield from with_ratios([_measure(model, inputs) for model in with_models])

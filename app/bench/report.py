@@ -14,19 +14,20 @@ from app.machine import describe_machine, machine_line
 from app.tables import text_table
 from assets import demo_clip, demo_truth
 from engine.errors import SourceError
+from engine.settings import EstimatorSettings
 
 
-def run_bench(*, threads: int, json_path: Path | None, console: Console) -> None:
+def run_bench(settings: EstimatorSettings, *, json_path: Path | None, console: Console) -> None:
     """Measure everything on the bundled clip and print tables; takes a few minutes.
 
     Args:
-        threads: of the runtimes, 0 for all cores.
+        settings: which models, and the threads of their runtimes.
         json_path: also write the numbers there.
         console: where it says what is being measured.
 
     Raises:
         SourceError: the clip or its truth is missing.
-        ModelFileError: a bundled model is missing.
+        ModelFileError: a model is missing.
     """
     clip = demo_clip()
     if not clip.is_file():
@@ -34,17 +35,17 @@ def run_bench(*, threads: int, json_path: Path | None, console: Console) -> None
     accuracy = AccuracyMeter(demo_truth())
     say(machine_line())
     console.print("measuring stages …")
-    stages = list(measure_stages(clip, threads=threads))
+    stages = list(measure_stages(clip, settings))
     say("\n" + stage_table(stages))
     console.print("measuring networks …")
-    networks = list(measure_networks(frame_at(clip, LOOK_AT_S), threads=threads))
+    networks = list(measure_networks(frame_at(clip, LOOK_AT_S), settings))
     say("\n" + network_table(networks))
     console.print("measuring the whole path …")
-    wholes = list(measure_whole(clip, threads=threads, on_result=accuracy.add))
+    wholes = list(measure_whole(clip, settings, on_result=accuracy.add))
     say("\n" + whole_table(wholes))
     say("\n" + accuracy_text(accuracy.measure()))
     if json_path:
-        numbers = {
+        numbers: dict[str, object] = {
             "machine": describe_machine(),
             "stages": [row.as_dict() for row in stages],
             "networks": [row.as_dict() for row in networks],

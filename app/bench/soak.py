@@ -94,7 +94,9 @@ class RepeatedSource:
         self._frames.close()
 
 
-def run_soak(minutes: float, *, threads: int, json_path: Path | None, console: Console) -> None:
+def run_soak(
+    minutes: float, settings: EstimatorSettings, *, json_path: Path | None, console: Console
+) -> None:
     """Track `minutes` of video and print the resident memory at intervals.
 
     Raises:
@@ -103,7 +105,6 @@ def run_soak(minutes: float, *, threads: int, json_path: Path | None, console: C
     """
     if minutes <= 0:
         raise UsageError(f"--soak must be above 0 minutes, got {minutes:g}")
-    settings = TrackSettings(estimator=EstimatorSettings(threads=threads))
     samples: list[MemorySample] = []
     step_s = minutes * 60 / REPORTS
 
@@ -113,7 +114,7 @@ def run_soak(minutes: float, *, threads: int, json_path: Path | None, console: C
             console.print(samples[-1].text())
 
     source = RepeatedSource(demo_clip(), minutes * 60)
-    with closing(Pipeline(settings)) as pipeline:
+    with closing(Pipeline(TrackSettings(estimator=settings))) as pipeline:
         totals, seconds = run_once(pipeline, source, watch)
     samples.append(MemorySample(minutes * 60, resident_mib()))
     growth = growth_mib(samples)

@@ -44,20 +44,19 @@ class StageTiming:
         return {"stage": self.stage, "on": self.on, **self.timing.as_dict()}
 
 
-def measure_stages(clip: Path, *, threads: int) -> Iterator[StageTiming]:
+def measure_stages(clip: Path, settings: EstimatorSettings) -> Iterator[StageTiming]:
     """Measure all stages but the networks, one row at a time.
 
     Args:
         clip: a video with people in it.
-        threads: of the runtimes, 0 for all cores.
+        settings: which models, and the threads of their runtimes.
 
     Raises:
-        ModelFileError: a bundled model is missing.
+        ModelFileError: a model is missing.
         SourceError: the clip cannot be read.
     """
     yield StageTiming("read a frame", clip.name, measure_reading(clip))
     image = frame_at(clip, LOOK_AT_S)
-    settings = EstimatorSettings(threads=threads)
     yield from _top_down_stages(image, settings)
     yield from _bottom_up_stages(image, settings)
     yield StageTiming("track and smooth", f"{CROWD} people", measure_tracking(CROWD))

@@ -53,17 +53,17 @@ class WholeTiming:
 
 
 def measure_whole(
-    clip: Path, *, threads: int, on_result: Callable[[Result], None] | None = None
+    clip: Path, base: EstimatorSettings, *, on_result: Callable[[Result], None] | None = None
 ) -> Iterator[WholeTiming]:
     """Measure every mode over the whole clip.
 
     Args:
         clip: video.
-        threads: of the runtimes, 0 for all cores.
+        base: which models, and the threads of their runtimes; each mode is put into it.
         on_result: is called with the results of the last run of mode `auto`.
     """
     for mode in MODES:
-        settings = TrackSettings(estimator=EstimatorSettings(mode=mode, threads=threads))
+        settings = TrackSettings(estimator=base.model_copy(update={"mode": mode}))
         with closing(Pipeline(settings)) as pipeline:
             runs = []
             for run in range(RUNS):
