@@ -16,6 +16,8 @@ WANDER = 0.6
 """How far an unseen person may stray from the prediction, person sizes per second unseen."""
 MIN_SHARED = 3
 """Fewer shared keypoints than this weigh less than their likeness alone."""
+SIZE_CHECK_S = 0.2
+"""Up to this gap a pose of another size does not fit anyway; the wide OKS after it needs a check."""
 MAX_SIZE_RATIO = 1.6
 """People whose shared keypoints spread so differently are two people, plus growth with time unseen."""
 SIZE_GROWTH = 0.3
@@ -37,8 +39,8 @@ def likeness(
 ) -> Array:
     """Return how well each track's prediction fits each person of the frame, from 0 to 1.
 
-    The mix of OKS and box IoU. The longer a track was not seen, the wider its OKS and the less its box says;
-    a person of quite another size never fits.
+    The mix of OKS and box IoU. The longer a track was not seen, the wider its OKS and the less its box says,
+    but a person of quite another size never fits it.
 
     Args:
         predicted: (N, K, 2) frame px, keypoints of the tracks.
@@ -63,8 +65,11 @@ def likeness(
     oks *= np.minimum(counts / MIN_SHARED, 1.0)
     weight = 1 - (1 - oks_weight) * np.exp(-gap_s)[:, None]
     mix = weight * oks + (1 - weight) * bbox_iou(predicted_boxes, boxes)
-    ratio = _size_ratio(predicted, keypoints, shared, sizes)
-    return np.where(ratio <= (MAX_SIZE_RATIO + SIZE_GROWTH * gap_s)[:, None], mix, 0.0)
+    lost = np.flatnonzero(gap_s > SIZE_CHECK_S)
+    if lost.size:
+        ratio = _size_ratio(predicted[lost], keypoints, shared[lost], sizes[lost])
+        mix[lost] *= ratio <= (MAX_SIZE_RATIO + SIZE_GROWTH * gap_s[lost])[:, None]
+    return mix
 
 
 def _size_ratio(predicted: Array, keypoints: Array, shared: Mask, sizes: Array) -> Array:

@@ -110,6 +110,8 @@ class KeypointFilters:
 
     def add(self, count: int) -> None:
         """Append rows for people whose keypoints were never seen."""
+        if count == 0:
+            return
         rows, keypoints = self.unseen_s.shape[0] + count, self.unseen_s.shape[1]
 
         def extend(values: Array, fill: float = 0.0) -> Array:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from engine.skeleton import Skeleton
 from engine.structures import Person
-from engine.tracking.oks import suppress_duplicates
+from engine.tracking.oks import distinct_rows
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -48,19 +48,22 @@ def stack_people(people: Sequence[Person], skeleton: Skeleton, min_keypoint_scor
                 f"a person must have {count} keypoints for skeleton {skeleton.name!r}, got keypoints "
                 f"{person.keypoints.shape} and scores {person.scores.shape}"
             )
-        if not (np.isfinite(person.bbox).all() and np.isfinite(person.score)):
-            raise ValueError(
-                f"a person's box and score must be finite, got box {person.bbox.tolist()} and {person.score}"
-            )
-    once = suppress_duplicates(people, skeleton, DUPLICATE_ALIKE)
-    keypoints = np.array([person.keypoints for person in once], np.float64).reshape(-1, count, 2)
-    scores = np.array([person.scores for person in once], np.float64).reshape(-1, count)
+    boxes = np.array([person.bbox for person in people], np.float64).reshape(-1, 4)
+    score = np.array([person.score for person in people], np.float64)
+    broken = np.flatnonzero(~(np.isfinite(boxes).all(axis=1) & np.isfinite(score)))
+    if broken.size:
+        raise ValueError(
+            f"a person's box and score must be finite, got box {boxes[broken[0]].tolist()} and score "
+            f"{score[broken[0]]}"
+        )
+    keypoints = np.array([person.keypoints for person in people], np.float64).reshape(-1, count, 2)
+    scores = np.array([person.scores for person in people], np.float64).reshape(-1, count)
     scores = np.where(np.isfinite(scores), np.clip(scores, 0, 1), 0.0)
-    valid = (scores >= min_keypoint_score) & (scores > 0) & np.isfinite(keypoints).all(axis=-1)
-    boxes = np.array([person.bbox for person in once], np.float64).reshape(-1, 4)
-    score = np.array([person.score for person in once], np.float64)
+    finite = np.isfinite(keypoints).all(axis=-1)
     sizes = np.maximum(np.sqrt(np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1)), MIN_SIZE)
-    rows = np.flatnonzero(valid.any(axis=1))
+    rows = distinct_rows(keypoints, scores * finite, skeleton.sigmas, sizes**2, DUPLICATE_ALIKE)
+    valid = (scores >= min_keypoint_score) & (scores > 0) & finite
+    rows = rows[valid[rows].any(axis=1)]
     return Observed(keypoints[rows], scores[rows], valid[rows], boxes[rows], score[rows], sizes[rows])
 
 

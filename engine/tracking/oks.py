@@ -100,34 +100,56 @@ def shared_oks(keypoints: ArrayLike, valid: ArrayLike, sigmas: ArrayLike, areas:
     return (terms * (has[:, None] & has[None])).sum(axis=-1) / np.maximum(fewer, 1)
 
 
-def suppress_duplicates(people: Sequence[Person], skeleton: Skeleton, threshold: float) -> list[Person]:
-    """Of people who are one and the same, keep the one of whom most is seen.
+def distinct_rows(
+    keypoints: Array, scores: Array, sigmas: ArrayLike, areas: Array, threshold: float
+) -> NDArray[np.intp]:
+    """Of poses that are one and the same, choose the one of which most is seen.
 
-    Goes from the highest sum of keypoint scores down (so a whole person outranks a sharper fragment) and
-    drops whoever is more alike to somebody kept than `threshold` (`shared_oks` over keypoints scored at least
-    0.1, areas of the boxes).
+    Goes from the highest sum of scores down, so that a whole person outranks a sharper fragment, and leaves
+    out whatever is more alike to a chosen one than `threshold` (`shared_oks` over keypoints scored at least
+    0.1).
 
     Args:
-        people: of one frame.
-        skeleton: whose OKS sigmas to use.
+        keypoints: (N, K, 2) frame px.
+        scores: (N, K), finite; 0 where a keypoint is not finite.
+        sigmas: (K,) OKS sigmas.
+        areas: (N,) px².
         threshold: in [0, 1].
+
+    Returns:
+        the chosen rows, rising.
+    """
+    alike = shared_oks(keypoints, scores >= MIN_SHARED_SCORE, sigmas, areas)
+    if (np.tril(alike, -1) <= threshold).all():
+        return np.arange(len(keypoints))
+    kept: list[int] = []
+    for row in np.argsort(-scores.sum(axis=1), kind="stable"):
+        if not kept or alike[row, kept].max() <= threshold:
+            kept.append(int(row))
+    return np.array(sorted(kept), np.intp)
+
+
+def suppress_duplicates(people: Sequence[Person], skeleton: Skeleton, threshold: float) -> list[Person]:
+    """Drop people who are one and the same with somebody of whom more is seen (`distinct_rows`).
+
+    Args:
+        people: of one frame, with finite boxes.
+        skeleton: whose OKS sigmas to use.
+        threshold: of two people more alike than this one is dropped; in [0, 1].
 
     Returns:
         the people kept, in the order given.
     """
     if len(people) < 2:
         return list(people)
-    boxes = np.stack([person.bbox for person in people]).astype(np.float64)
-    keypoints = np.stack([person.keypoints for person in people])
-    scores = np.nan_to_num(np.stack([person.scores for person in people]))
-    alike = shared_oks(
+    keypoints = np.array([person.keypoints for person in people], np.float64)
+    scores = np.nan_to_num(np.array([person.scores for person in people], np.float64))
+    boxes = np.array([person.bbox for person in people], np.float64)
+    rows = distinct_rows(
         keypoints,
-        (scores >= MIN_SHARED_SCORE) & np.isfinite(keypoints).all(axis=-1),
+        scores * np.isfinite(keypoints).all(axis=-1),
         skeleton.sigmas,
         np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1),
+        threshold,
     )
-    kept: list[int] = []
-    for index in np.argsort(-scores.sum(axis=1), kind="stable"):
-        if not kept or alike[index, kept].max() <= threshold:
-            kept.append(int(index))
-    return [people[index] for index in sorted(kept)]
+    return [people[row] for row in rows]

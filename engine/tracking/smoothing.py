@@ -91,6 +91,8 @@ class OneEuroSmoother:
 
     def add(self, count: int) -> None:
         """Append rows for people never seen."""
+        if count == 0:
+            return
         blank = np.zeros((count, *self._position.shape[1:]))
         self._position = np.concatenate([self._position, blank])
         self._velocity = np.concatenate([self._velocity, blank])

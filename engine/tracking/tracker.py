@@ -76,6 +76,8 @@ class _Tracks:
 
     def add(self, people: Observed, chosen: Sequence[int], time_s: float) -> None:
         """Append a tentative track for each chosen person."""
+        if len(chosen) == 0:
+            return
         blank = np.zeros(len(chosen))
         self.track_id = np.concatenate([self.track_id, blank.astype(np.int64)])
         self.born_s = np.concatenate([self.born_s, blank + time_s])
