@@ -20,6 +20,8 @@ Index = NDArray[np.intp]
 
 COCO_ORDER = (0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16)
 """Head, shoulders and hips come first: a person is founded on keypoints that are rarely missed."""
+MAX_CANDIDATES = 128
+"""Per keypoint; only noise has more, and flat tops need some room before they are thinned out."""
 GATED_COST = 1e6
 """Above any cost within a sensible threshold, small enough to leave the scores their digits."""
 TIE_WEIGHT = 1e-7
@@ -82,12 +84,11 @@ def find_peaks(
     if nms_kernel < 1 or nms_kernel % 2 == 0:
         raise ValueError(f"nms_kernel must be odd and positive, got {nms_kernel}")
     keypoints, height, width = heatmaps.shape
-    channel, y, x = _local_maxima(heatmaps, min_peak_score, nms_kernel)
-    if not keep_plateaus:
-        first = _is_first_of_plateau(heatmaps, channel, y, x, nms_kernel // 2)
-        channel, y, x = channel[first], y[first], x[first]
+    channel, y, x = _local_maxima(heatmaps, min_peak_score, nms_kernel, max(MAX_CANDIDATES, max_people))
     scores = heatmaps[channel, y, x]
     order = np.lexsort((-scores, channel))  # stable: equal scores keep the order of their px
+    if not keep_plateaus:
+        order = order[_is_first_of_plateau(heatmaps, channel[order], y[order], x[order], nms_kernel // 2)]
     channel, y, x, scores = channel[order], y[order], x[order], scores[order]
     counts = np.bincount(channel, minlength=keypoints)
     place = np.arange(len(channel)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -216,8 +217,13 @@ def assign_pairs(cost: NDArray[np.float64], allowed: NDArray[np.bool_]) -> Index
     return owner
 
 
-def _local_maxima(heatmaps: Float, min_peak_score: float, nms_kernel: int) -> tuple[Index, Index, Index]:
-    """Return channel, y, x of the px that are the maximum of their square and above the score."""
+def _local_maxima(
+    heatmaps: Float, min_peak_score: float, nms_kernel: int, most: int
+) -> tuple[Index, Index, Index]:
+    """Return channel, y, x of px above the score that are the maximum of their square, the `most` highest.
+
+    Where many are as high as the last one, all of these come along.
+    """
     height, width = heatmaps.shape[1:]
     square = np.ones((nms_kernel, nms_kernel), np.uint8)
     maxima = heatmaps.max(axis=(1, 2), initial=-np.inf)
@@ -226,7 +232,11 @@ def _local_maxima(heatmaps: Float, min_peak_score: float, nms_kernel: int) -> tu
     for channel in np.flatnonzero(maxima > min_peak_score):
         heatmap = heatmaps[channel]
         is_peak = (heatmap == cv2.dilate(heatmap, square)) & (heatmap > min_peak_score)
-        found.append(np.flatnonzero(is_peak) + channel * height * width)
+        places = np.flatnonzero(is_peak)
+        if len(places) > most:
+            values = heatmap.reshape(-1)[places]
+            places = places[values >= np.partition(values, -most)[-most]]
+        found.append(places + channel * height * width)
     flat = np.concatenate(found)
     return flat // (height * width), flat // width % height, flat % width
 
@@ -234,14 +244,23 @@ def _local_maxima(heatmaps: Float, min_peak_score: float, nms_kernel: int) -> tu
 def _is_first_of_plateau(
     heatmaps: Float, channel: Index, y: Index, x: Index, reach: int
 ) -> NDArray[np.bool_]:
-    """Return for each peak whether no earlier px (C order) of its square is as high as it is."""
+    """Return for each peak whether no earlier px (C order) of its square is as high as it is.
+
+    The peaks must be sorted by channel and height, so that only neighbours in the list can share a top.
+    """
+    scores = heatmaps[channel, y, x]
+    same = (scores[1:] == scores[:-1]) & (channel[1:] == channel[:-1])
+    tied = np.append(same, False) | np.insert(same, 0, False) if len(scores) else np.zeros(0, bool)
+    first = ~tied
+    channel, y, x, scores = channel[tied], y[tied], x[tied], scores[tied]
     width = heatmaps.shape[2]
     square = [(dy, dx) for dy in range(-reach, 1) for dx in range(-reach, reach + 1)]
     steps = np.array(square[: square.index((0, 0))]).reshape(-1, 2)
     rows, columns = y[:, None] + steps[:, 0], x[:, None] + steps[:, 1]
     inside = (rows >= 0) & (columns >= 0) & (columns < width)
     values = heatmaps[channel[:, None], rows.clip(0), columns.clip(0, width - 1)]
-    return ~(inside & (values == heatmaps[channel, y, x][:, None])).any(axis=1)
+    first[tied] = ~(inside & (values == scores[:, None])).any(axis=1)
+    return first
 
 
 def _sample_tags(tags: Float, channel: Index, x: Index, y: Index, size: tuple[int, int]) -> Float:
