@@ -137,9 +137,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     times = bench_grouping()
     plain = times["peaks + grouping, plain NumPy"]
-    print(
-        f"{PEOPLE} people, heatmaps 17x{SIZE}x{SIZE}, one thread, fastest of 30; target of peaks + grouping: 5 ms"
-    )
+    print(f"{PEOPLE} people, 17x{SIZE}x{SIZE}, one thread, fastest of 30; target of peaks + grouping: 5 ms")
     for name, value in times.items():
         print(f"  {name:<32}{value:8.2f} ms   {value / plain:6.3f} of plain NumPy")
     crops = np.random.default_rng(0).random((4, 17, 64, 48), np.float32)
