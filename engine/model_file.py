@@ -115,7 +115,7 @@ def read_spec(path: Path | str) -> ModelSpec:
             f"{path} has an invalid model spec: {where}: {first['msg']}; export it again with this version"
         ) from error
     present = {output.name for output in model.graph.output}
-    wanted = [output.name for output in (*spec.heatmap_outputs, *spec.tag_outputs)]
+    wanted = [output.name for output in spec.heatmap_outputs] + [output.name for output in spec.tag_outputs]
     missing = [name for name in wanted if name not in present]
     if missing:
         raise ModelFileError(f"{path} lacks the outputs {missing} that its spec names; export it again")
