@@ -143,9 +143,9 @@ class CsvSink:
             raise write_failure(self.path, error) from error
 
     def _wide_row(self, start: str, person: TrackedPerson) -> str:
-        box = ",".join(_number(value, 3) for value in person.bbox.tolist())
+        box = ",".join(_px(value) for value in person.bbox.tolist())
         keypoints = ",".join(self._keypoint_fields(person))
-        return f"{start},{person.track_id},{_number(person.score, 4)},{box},{keypoints}{_END}"
+        return f"{start},{person.track_id},{_score(person.score)},{box},{keypoints}{_END}"
 
     def _long_rows(self, start: str, person: TrackedPerson) -> str:
         start = f"{start},{person.track_id}"
@@ -160,14 +160,11 @@ class CsvSink:
                 f"got {person.keypoints.shape}"
             )
         values = zip(person.keypoints.tolist(), person.scores.tolist(), person.state.tolist())
-        fields = [
-            f"{_number(x, 3)},{_number(y, 3)},{_number(score, 4)},{_STATES[state]}"
-            for (x, y), score, state in values
-        ]
+        fields = [f"{_px(x)},{_px(y)},{_score(score)},{_STATES[state]}" for (x, y), score, state in values]
         if not self._raw:
             return fields
         raw: Sequence[Sequence[float]] = person.raw_keypoints.tolist()
-        return [f"{field},{_number(x, 3)},{_number(y, 3)}" for field, (x, y) in zip(fields, raw)]
+        return [f"{field},{_px(x)},{_px(y)}" for field, (x, y) in zip(fields, raw)]
 
     def _append(self, text: str) -> None:
         data = memoryview(text.encode())
@@ -184,9 +181,13 @@ class CsvSink:
         self._size += written
 
 
-def _number(value: float, decimals: int) -> str:
-    """Return a number with fixed decimals and no "-0.000", or nothing where it is missing."""
-    return f"{value:z.{decimals}f}" if math.isfinite(value) else ""
+def _px(value: float) -> str:
+    """Return a number with three decimals and no "-0.000", or nothing where it is missing."""
+    return f"{value:z.3f}" if math.isfinite(value) else ""
+
+
+def _score(value: float) -> str:
+    return f"{value:z.4f}" if math.isfinite(value) else ""
 
 
 def _iso_time(wall_time: float | None) -> str:

@@ -114,22 +114,27 @@ class _VideoReader:
     def read(self) -> Iterator[Frame]:
         """Yield the frames that can be decoded."""
         for packet in self._packets():
-            if packet.size and not packet.is_discard:
-                self._lost.feed(packet.pts)
-            try:
-                pictures = packet.decode()
-            except av.FFmpegError:
-                self._lost.refuse(packet.pts)
-                continue
-            for picture in pictures:
+            for picture in self._decode(packet):
                 frame = self._make_frame(picture)
                 if frame is not None:
                     yield frame
         self._skip(self._lost.finish())
         self._check_end()
 
-    def _packets(self) -> Iterator[av.Packet]:
-        """Yield the packets of the stream, the last one empty to drain the decoder."""
+    def _decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
+        pts = None
+        if packet is not None and packet.size:
+            pts = packet.pts
+            if not packet.is_discard:
+                self._lost.feed(pts)
+        try:
+            return self._stream.decode(packet)
+        except av.FFmpegError:
+            self._lost.refuse(pts)
+            return []
+
+    def _packets(self) -> Iterator[av.Packet | None]:
+        """Yield the packets of the stream; the last is empty or None, to drain the decoder."""
         failures = 0
         while failures < MAX_READ_FAILURES:
             try:
@@ -143,6 +148,7 @@ class _VideoReader:
                 raise SourceError(
                     f"{self._path} cannot be read on after frame {self._log.position}: {error.strerror}"
                 ) from error
+        yield None
         self._log.conclude(f"reading ended at frame {self._log.position}: the rest of the file is damaged")
 
     def _make_frame(self, picture: av.VideoFrame) -> Frame | None:

@@ -56,9 +56,8 @@ def report(name: str, count: int, unit: str, run: Callable[[], object]) -> None:
         wall.append(time.perf_counter() - start)
         processor.append(time.process_time() - start_processor)
     seconds, processor_ms = statistics.median(wall), 1000 * statistics.median(processor) / count
-    print(
-        f"{name:<40} {count / seconds:7.0f} {unit}/s {1000 * seconds / count:9.3f} ms {processor_ms:9.3f} ms CPU"
-    )
+    wall_ms = 1000 * seconds / count
+    print(f"{name:<40} {count / seconds:7.0f} {unit}/s {wall_ms:9.3f} ms {processor_ms:9.3f} ms CPU")
 
 
 def write_video(path: Path, results: list[Result]) -> None:

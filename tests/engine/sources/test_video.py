@@ -1,10 +1,12 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
+from engine.errors import SourceError
 from engine.sources import Source, open_source
 from engine.structures import Image
 
@@ -212,6 +214,71 @@ def test_hidden_reference_pictures_are_no_losses(
     with open_source(make_clip(tmp_path / "vp8.webm", codec="libvpx", size=(64, 64))) as source:
         assert len(read_all(source)) == 30
         assert (source.frames_dropped, source.warnings) == (0, [])
+
+
+class Flawed:
+    """A container that fails several times to find the next packet after some have been found."""
+
+    def __init__(self, container: Any, error: Exception, after: int, times: int) -> None:
+        self._container, self._error, self._left, self._times = container, error, after, times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def demux(self, stream: av.VideoStream) -> Iterator[av.Packet]:
+        packets = self._container.demux(stream)
+        while True:
+            if self._left <= 0 < self._times:
+                self._times -= 1
+                raise self._error
+            packet = next(packets, None)
+            if packet is None:
+                return
+            self._left -= 1
+            yield packet
+
+
+@pytest.fixture
+def open_flawed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Source]:
+    def open_one(path: Path, error: Exception, *, after: int, times: int) -> Source:
+        opened = av.open
+        monkeypatch.setattr(
+            "engine.sources.video.av.open",
+            lambda *args, **kw: Flawed(opened(*args, **kw), error, after, times),
+        )
+        return open_source(path)
+
+    return open_one
+
+
+def test_reading_goes_on_behind_a_place_where_no_packet_is_found(
+    clip: Path, open_flawed: Callable[..., Source], read_all: ReadAll
+):
+    with open_flawed(clip, av.InvalidDataError(1, "bad"), after=12, times=3) as source:
+        assert len(read_all(source)) == 30
+        assert (source.frames_dropped, source.warnings) == (0, [])
+
+
+def test_a_place_that_reading_never_gets_past_ends_the_video_with_a_warning(
+    clip: Path, open_flawed: Callable[..., Source], read_all: ReadAll
+):
+    with open_flawed(clip, av.InvalidDataError(1, "bad"), after=12, times=10**9) as source:
+        frames = read_all(source)
+        # Those that the decoder still held are shown too; reordering may leave holes before the last.
+        assert 10 <= len(frames) <= 12
+        assert any("the rest of the file is damaged" in text for text in source.warnings)
+
+
+def test_a_disk_that_fails_is_an_error_after_the_frames_before_it(
+    clip: Path, open_flawed: Callable[..., Source]
+):
+    frames = []
+    with open_flawed(clip, av.OSError(5, "Input/output error"), after=12, times=1) as source:
+        with pytest.raises(SourceError, match=r"cannot be read on after frame \d+: Input/output error"):
+            frames.extend(frame.index for frame in source)
+        assert frames == list(range(source.frames_read))
+        assert source.frames_read >= 5
+        assert list(source) == []
 
 
 @pytest.mark.shared_data
