@@ -3,16 +3,18 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from app.bench.timing import Timing, measure
 from engine.errors import RuntimeUnavailableError
 from engine.model import Model, open_model
-from engine.model_file import ModelSpec
+from engine.model_file import ModelSpec, read_spec
 from engine.prepare import letterbox
 from engine.settings import EstimatorSettings, Precision, RuntimeName
 from engine.structures import Image
+from engine.zoo import model_path, variants
 
 LOGGER = logging.getLogger(__name__)
 
@@ -54,11 +56,13 @@ def measure_networks(image: Image, settings: EstimatorSettings) -> Iterator[Netw
         ModelFileError: a model is missing.
     """
     for name in (settings.top_down_model, settings.bottom_up_model):
-        with_models = list(_open_all(name, settings.threads))
-        for shape in input_shapes(with_models[0].spec, image):
+        path = model_path(name)
+        spec = read_spec(path)
+        models = list(_open_all(path, settings.threads))
+        for shape in input_shapes(spec, image):
             inputs = np.zeros(shape, np.float32)
-            yield from with_ratios([_measure(model, inputs) for model in with_models])
-        for model in with_models:
+            yield from with_ratios([_measure(model, inputs) for model in models])
+        for model in models:
             model.close()
 
 
@@ -73,18 +77,20 @@ def input_shapes(spec: ModelSpec, image: Image) -> list[tuple[int, ...]]:
 
 def with_ratios(rows: Sequence[NetworkTiming]) -> list[NetworkTiming]:
     """Return the rows with their ratio to the fastest of them, fastest first."""
-    fastest = min(row.timing.median_ms for row in rows)
+    fastest = min((row.timing.median_ms for row in rows), default=1.0)
     rated = [replace(row, ratio=row.timing.median_ms / fastest) for row in rows]
     return sorted(rated, key=lambda row: row.ratio)
 
 
-def _open_all(name: str, threads: int) -> Iterator[Model]:
+def _open_all(path: Path, threads: int) -> Iterator[Model]:
+    forms = variants(path)
+    at_hand = [form for form in PRECISIONS if ("int8" if form == "int8" else "fp32") in forms]
     for runtime in RUNTIME_NAMES:
-        for precision in PRECISIONS:
+        for precision in at_hand:
             try:
-                yield open_model(name, runtime=runtime, precision=precision, threads=threads)
+                yield open_model(path, runtime=runtime, precision=precision, threads=threads)
             except RuntimeUnavailableError as error:
-                LOGGER.info("not measured: %s in %s on %s: %s", name, precision, runtime, error)
+                LOGGER.info("not measured: %s in %s on %s: %s", path.name, precision, runtime, error)
 
 
 def _measure(model: Model, inputs: np.ndarray) -> NetworkTiming:

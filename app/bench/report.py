@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from app.bench.accuracy import AccuracyMeter, accuracy_text
-from app.bench.files import write_json
+from app.bench.files import check_writable, write_json
 from app.bench.networks import NetworkTiming, measure_networks
 from app.bench.stages import LOOK_AT_S, StageTiming, frame_at, measure_stages
 from app.bench.whole import RUNS, WholeTiming, measure_whole
@@ -28,10 +28,13 @@ def run_bench(settings: EstimatorSettings, *, json_path: Path | None, console: C
     Raises:
         SourceError: the clip or its truth is missing.
         ModelFileError: a model is missing.
+        UsageError: the JSON file cannot be written.
     """
     clip = demo_clip()
     if not clip.is_file():
         raise SourceError(f"the bundled demo clip {clip} is missing; install the package again")
+    if json_path:
+        check_writable(json_path)
     accuracy = AccuracyMeter(demo_truth())
     say(machine_line())
     console.print("measuring stages …")

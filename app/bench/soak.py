@@ -9,7 +9,7 @@ from typing import Self
 
 from rich.console import Console
 
-from app.bench.files import write_json
+from app.bench.files import check_writable, write_json
 from app.bench.memory import resident_mib
 from app.bench.whole import run_once
 from app.console import say
@@ -100,11 +100,13 @@ def run_soak(
     """Track `minutes` of video and print the resident memory at intervals.
 
     Raises:
-        UsageError: the duration is not above 0.
+        UsageError: the duration is not above 0, or the JSON file cannot be written.
         SteadyPoseError: clip or models are missing.
     """
     if minutes <= 0:
         raise UsageError(f"--soak must be above 0 minutes, got {minutes:g}")
+    if json_path:
+        check_writable(json_path)
     samples: list[MemorySample] = []
     step_s = minutes * 60 / REPORTS
 
@@ -116,7 +118,7 @@ def run_soak(
     source = RepeatedSource(demo_clip(), minutes * 60)
     with closing(Pipeline(TrackSettings(estimator=settings))) as pipeline:
         totals, seconds = run_once(pipeline, source, watch)
-    samples.append(MemorySample(minutes * 60, resident_mib()))
+        samples.append(MemorySample(minutes * 60, resident_mib()))
     growth = growth_mib(samples)
     say(machine_line())
     say(text_table(("minute of video", "resident MiB"), [sample.cells() for sample in samples]))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from statistics import median
 
 WARM_UP_RUNS = 2
+BUDGET_S = 1.0
+"""How long an action is repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +23,15 @@ class Timing:
         return {"median_ms": round(self.median_ms, 3), "min_ms": round(self.min_ms, 3), "runs": self.runs}
 
 
-def measure(action: Callable[[], object], *, budget_s: float = 1.0, min_runs: int = 5) -> Timing:
-    """Repeat an action for `budget_s` seconds, at least `min_runs` times, after two runs to warm up."""
+def measure(action: Callable[[], object], *, budget_s: float | None = None, min_runs: int = 5) -> Timing:
+    """Repeat an action for `budget_s` seconds (`BUDGET_S` where None), at least `min_runs` times.
+
+    Two runs before that warm up and do not count.
+    """
     for _ in range(WARM_UP_RUNS):
         action()
     times_ms: list[float] = []
-    end = time.perf_counter() + budget_s
+    end = time.perf_counter() + (BUDGET_S if budget_s is None else budget_s)
     while len(times_ms) < min_runs or time.perf_counter() < end:
         start = time.perf_counter()
         action()
