@@ -25,7 +25,7 @@ SURPRISE_S = 0.1
 """Time constant of the mean surprise that makes a filter agile."""
 MAX_SURPRISE = 10.0
 MAX_AGILITY = 30.0
-FADE_S = 0.15
+FADE_S = 0.1
 """Time constant with which an unseen keypoint's own motion fades into the body's."""
 BODY_S = 0.3
 """Time constant of the body's velocity: longer than a swing of a limb, shorter than a turn."""
