@@ -7,6 +7,7 @@ from typing import Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from app.console import duration
@@ -14,6 +15,8 @@ from app.console import duration
 PLAIN_INTERVAL_S = 10.0
 BAR_INTERVAL_S = 0.1
 RATE_WINDOW_S = 3.0
+NAME_WIDTH, BAR_WIDTH = 20, 20
+"""Columns; with the words beside it the bar fits a terminal of 80, where it becomes shorter."""
 
 Clock = Callable[[], float]
 
@@ -106,49 +109,58 @@ class PlainReporter(SilentReporter):
 
 
 class BarReporter(SilentReporter):
-    """A live bar with frames, rate, people now and the time that is left."""
+    """A live bar with frames, rate, people now and the time that is left; gone when its input is over."""
 
     def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
+        self._console = console
         self._clock = clock
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            _StatusColumn(),
-            console=console,
-            transient=True,
-            refresh_per_second=1 / BAR_INTERVAL_S,
-        )
         self._meter = RateMeter(clock)
-        self._task: TaskID | None = None
+        self._progress: Progress | None = None
+        self._task = TaskID(0)
         self._last_s = 0.0
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        self.finish()
 
     def start(self, name: str, total: int | None) -> None:
         """Show a fresh bar; it pulses where the number of frames is not known."""
+        self.finish()
         self._meter, self._last_s = RateMeter(self._clock), self._clock()
-        self._task = self._progress.add_task(name, total=total, rate=0.0, people=0)
+        # Redirection would send to this console what is meant for stdout.
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=BAR_WIDTH),
+            _StatusColumn(table_column=Column(no_wrap=True)),
+            console=self._console,
+            transient=True,
+            refresh_per_second=1 / BAR_INTERVAL_S,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task = self._progress.add_task(shorten(name, NAME_WIDTH), total=total, rate=0.0, people=0)
+        self._progress.start()
 
     def advance(self, frames: int, people: int) -> None:
         """Move the bar, at most every `BAR_INTERVAL_S`."""
         now = self._clock()
-        if self._task is None or now - self._last_s < BAR_INTERVAL_S:
+        if self._progress is None or now - self._last_s < BAR_INTERVAL_S:
             return
         self._last_s = now
-        self._progress.update(self._task, completed=frames, rate=self._meter.update(frames), people=people)
+        rate = self._meter.update(frames)
+        self._progress.update(self._task, completed=frames, rate=rate, people=people)
 
     def finish(self) -> None:
         """Take the bar away."""
-        if self._task is not None:
-            self._progress.remove_task(self._task)
-            self._task = None
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+
+def shorten(name: str, width: int) -> str:
+    """Return the end of a name that is too long, which tells more than its beginning."""
+    return name if len(name) <= width else "…" + name[len(name) - width + 1 :]
 
 
 class _StatusColumn(ProgressColumn):

@@ -72,12 +72,26 @@ def test_a_bar_shows_name_and_numbers_and_leaves_nothing_behind():
             clock.now += 0.05
             reporter.advance(frame, 3)
         reporter._progress.refresh()
-        assert reporter._progress.tasks
+        drawn = console.file.getvalue()
         reporter.finish()
-        assert not reporter._progress.tasks
+        console.print("after")
     text = console.file.getvalue()
+    assert text.startswith(drawn) and "[bold].mp4" not in text[text.rindex("after") :]
     assert "[bold].mp4" in text
     assert "20.0 fps" in text and "3 people" in text
+
+
+def test_a_bar_fits_one_line_of_a_narrow_terminal_and_keeps_the_end_of_a_long_name():
+    clock = FakeClock()
+    console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    with BarReporter(console, clock) as reporter:
+        reporter.start("recordings/monday/camera-3-afternoon.mp4", 18000)
+        clock.now += 1
+        reporter.advance(17960, 12)
+        reporter._progress.refresh()
+        text = console.file.getvalue()
+    assert "…era-3-afternoon.mp4 " in text and "12 people, ETA" in text
+    assert "\n" not in text
 
 
 @pytest.mark.parametrize(
