@@ -27,7 +27,7 @@ WEAK_GAP_S = 0.5
 """A weak person continues a track that was seen at most this long ago."""
 TENTATIVE_TRUST = 0.9
 """Weight of a tentative track's claim against a confirmed one's."""
-GAP_DOUBT = 2.0
+GAP_DOUBT = 1.0
 """How fast trust in a track falls, per second unseen: it must not take the person of one seen just now."""
 KNOWN_S = 1.0
 """A keypoint unseen for longer has no say in its track's box and matches."""

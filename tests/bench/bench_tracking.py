@@ -116,7 +116,8 @@ def measure_smoothing(method: str, speed: float, fps: float, noise_px: float, co
     lags = [lag_s(smoothed[:, part], truth[:, part], time_s) * fps for part in (list(range(17)), LIMB_ENDS)]
     return (
         f"{method:10}{fps:5.0f}{speed:7.0f}{noise_px:7.1f}{correlation:6.1f} |"
-        f"{jitter[0]:7.2f}{jitter[1]:7.2f}{jitter[1] / jitter[0]:7.2f} |{error[0]:7.2f}{error[1]:7.2f}{error[1] / error[0]:7.2f} |"
+        f"{jitter[0]:7.2f}{jitter[1]:7.2f}{jitter[1] / jitter[0]:7.2f} |"
+        f"{error[0]:7.2f}{error[1]:7.2f}{error[1] / error[0]:7.2f} |"
         f"{lags[0]:7.2f}{lags[1]:7.2f}"
     )
 

@@ -159,8 +159,8 @@ def test_someone_gone_for_less_than_keep_alive_returns_with_the_same_id(tracker,
 
 def test_someone_gone_for_longer_returns_with_a_new_id(tracker, person_of) -> None:
     show(tracker, [person_of(POSE)], 0, 1)
-    show(tracker, [], 1, 3)
-    assert show(tracker, [person_of(POSE)], 3, 4)[-1] == [2]
+    show(tracker, [], 1, 3.2)
+    assert show(tracker, [person_of(POSE)], 3.2, 4)[-1] == [2]
 
 
 def test_somebody_elsewhere_does_not_inherit_the_id(tracker, person_of) -> None:
