@@ -52,7 +52,7 @@ class TrackerSettings(Settings):
     """Share of OKS in that mix; the rest is box IoU."""
     confirm_s: float = Field(0.12, ge=0)
     """How long a tentative track must be seen before it is shown."""
-    keep_alive_s: float = Field(2.0, ge=0)
+    keep_alive_s: float = Field(1.5, ge=0)
     """How long a lost track is remembered."""
     max_people: int = Field(50, gt=0)
     """At most this many tracks at once."""

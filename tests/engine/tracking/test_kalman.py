@@ -29,7 +29,7 @@ def process_matrices(dt: float, density: float) -> tuple[np.ndarray, np.ndarray]
     return np.kron([[1, dt], [0, 1]], np.eye(2)), np.kron(block, np.eye(2))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(0.0, 0.8))
 def test_the_filters_equal_filterpy_over_random_sequences_with_gaps(seed: int, gaps: float) -> None:
     random = np.random.default_rng(seed)
