@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,20 @@ LOGGER = logging.getLogger(__name__)
 
 Float = NDArray[np.float32]
 SIZE_MULTIPLE = 32
+
+
+class Network(Protocol):
+    """What estimating needs of a network, be it a model file or one in training: a spec and a way to run."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model's description."""
+
+    def run(self, inputs: Float) -> dict[str, Float]:
+        """Run the network; see `Model.run`."""
+
+
+NetworkT = TypeVar("NetworkT", bound=Network)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

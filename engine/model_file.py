@@ -94,12 +94,15 @@ def read_spec(path: Path | str) -> ModelSpec:
     """
     path = Path(path)
     if not path.is_file():
-        raise ModelFileError(f"model file {path} does not exist; `steadypose models list` names those at hand")
+        raise ModelFileError(
+            f"model file {path} does not exist; `steadypose models list` names those at hand"
+        )
     try:
         model = onnx.load(str(path), load_external_data=False)
     except (DecodeError, ValueError) as error:
         raise ModelFileError(
-            f"{path} is not an ONNX model or is cut short ({path.stat().st_size} bytes); export or copy it again"
+            f"{path} is not an ONNX model or is cut short ({path.stat().st_size} bytes); "
+            "export or copy it again"
         ) from error
     texts = [entry.value for entry in model.metadata_props if entry.key == METADATA_KEY]
     if not texts:

@@ -27,7 +27,9 @@ def _shape_repr(value: object, fields: Sequence[str]) -> str:
     parts = []
     for name in fields:
         item = getattr(value, name)
-        parts.append(f"{name}={item.dtype}{list(item.shape)}" if isinstance(item, np.ndarray) else f"{name}={item!r}")
+        parts.append(
+            f"{name}={item.dtype}{list(item.shape)}" if isinstance(item, np.ndarray) else f"{name}={item!r}"
+        )
     return f"{type(value).__name__}({', '.join(parts)})"
 
 

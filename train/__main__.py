@@ -10,10 +10,16 @@ import typer
 
 from engine.errors import SteadyPoseError, UsageError
 from engine.model_file import read_spec
+from engine.settings import Precision, RuntimeName
 from engine.skeleton import SKELETONS
 from train.settings import load_settings
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Train, export and judge pose networks.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Train, export and judge pose networks.",
+)
 
 Config = Annotated[Path, typer.Argument(help="YAML file of the run, see train/configs.")]
 Overrides = Annotated[Optional[list[str]], typer.Option("--set", help="key=value, over the YAML file.")]  # noqa: UP045
@@ -48,8 +54,10 @@ def export(
     checkpoint: Annotated[Path, typer.Argument(help="best.pt, last.pt or final.pt of a run.")],
     out: Annotated[Path, typer.Argument(help="ONNX model file to write.")],
     licence: str = "Apache-2.0",
-    training_data: Annotated[str, typer.Option(help="What the weights have seen, for the model's record.")] = "",
-    input_size: Annotated[Optional[str], typer.Option(help="HEIGHTxWIDTH; default: of the last stage.")] = None,  # noqa: UP045
+    training_data: Annotated[
+        str, typer.Option(help="What the weights have seen, for the model's record.")
+    ] = "",
+    input_size: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH; default: of the last stage.")] = None,
     metrics: Annotated[Optional[Path], typer.Option(help="JSON of `evaluate`, kept as accuracy.")] = None,  # noqa: UP045
 ) -> None:
     """Write a model file from a checkpoint and compare it with torch."""
@@ -97,8 +105,8 @@ def evaluate(
     min_keypoints: Annotated[int, typer.Option(min=1, help="Judge only people with this many labels.")] = 1,
     min_height: Annotated[float, typer.Option(min=0, help="Judge only people this high, px.")] = 0.0,
     flip_test: Annotated[bool, typer.Option(help="Average with the mirrored input.")] = False,
-    runtime: Annotated[str, typer.Option(help="auto, openvino or onnxruntime.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or int8.")] = "auto",
+    runtime: Annotated[RuntimeName, typer.Option(help="Which library runs a model file.")] = "auto",
+    precision: Annotated[Precision, typer.Option(help="Arithmetic of a model file.")] = "auto",
     json_file: Annotated[Optional[Path], typer.Option("--json", help="Write all figures here.")] = None,  # noqa: UP045
 ) -> None:
     """Judge a model on labelled pictures: mean OKS, AP, AR, PCK of every keypoint."""
@@ -121,7 +129,9 @@ def evaluate(
     print(f"{'keypoint':16} {'OKS':>6} {'PCK@0.1':>8}")
     for name, values in figures["per_keypoint"].items():
         oks, pck = values["oks"], values["pck@0.1"]
-        print(f"{name:16} {'' if oks is None else f'{oks:6.3f}':>6} {'' if pck is None else f'{pck:8.3f}':>8}")
+        print(
+            f"{name:16} {'' if oks is None else f'{oks:6.3f}':>6} {'' if pck is None else f'{pck:8.3f}':>8}"
+        )
     print(
         f"{figures['people']} people: mean OKS {figures['mean_oks']:.3f}, AP {figures['ap']:.3f}, "
         f"AP50 {figures['ap50']:.3f}, AR {figures['ar']:.3f}"

@@ -12,7 +12,6 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +22,8 @@ from torch import nn
 
 from engine.errors import UsageError
 from engine.estimator import BottomUpEstimator, TopDownEstimator
-from engine.model import open_model
-from engine.model_file import ModelSpec
-from engine.settings import EstimatorSettings
+from engine.model import Network, open_model
+from engine.settings import EstimatorSettings, Precision, RuntimeName
 from engine.skeleton import Skeleton
 from engine.structures import Person
 from engine.tracking.oks import oks_matrix
@@ -37,17 +35,6 @@ log = logging.getLogger(__name__)
 
 PCK_ALPHA = 0.1
 """A keypoint is correct within this share of the longer side of the person's box (Yang & Ramanan 2013)."""
-
-
-class Network(Protocol):
-    """What an estimator needs: a spec and a way to run."""
-
-    @property
-    def spec(self) -> ModelSpec:
-        """The model's description."""
-
-    def run(self, inputs: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """Return outputs by name for (N, 3, h, w) float32 normalised input."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +51,7 @@ class Selection:
 
 
 def open_network(
-    model: str, config: Path | None = None, *, runtime: str = "auto", precision: str = "auto"
+    model: str, config: Path | None = None, *, runtime: RuntimeName = "auto", precision: Precision = "auto"
 ) -> Network:
     """Open an ONNX file, a zoo name, or a checkpoint (with the config it carries, or the one given)."""
     if Path(model).suffix in {".pt", ".pth"}:
@@ -210,13 +197,15 @@ def _pair(
         np.array([p.visibility > 0 for p in label.people]),
     )
     rows, columns = linear_sum_assignment(-likeness)
-    return {int(r): people[c] for r, c in zip(rows, columns, strict=True) if likeness[r, c] > 0}
+    return {int(r): people[int(c)] for r, c in zip(rows, columns, strict=True) if likeness[r, c] > 0}
 
 
 def _average_precision(
     predictions: Sequence[tuple[ImageLabel, list[Person], bool]], skeleton: Skeleton, selection: Selection
 ) -> dict[str, float]:
-    images, truths, results = [], [], []
+    images: list[dict] = []
+    truths: list[dict] = []
+    results: list[dict] = []
     for label, people, _ in predictions:
         images.append({"id": label.image_id})
         for person in label.people:
@@ -264,7 +253,9 @@ def _mean(values: NDArray[np.float64]) -> float | None:
 
 def _read_boxes(path: Path) -> dict[int, NDArray[np.float32]]:
     if not path.is_file():
-        raise UsageError(f"box file {path} does not exist; --boxes takes truth, finder or a COCO detection JSON")
+        raise UsageError(
+            f"box file {path} does not exist; --boxes takes truth, finder or a COCO detection JSON"
+        )
     try:
         rows: Iterable[dict] = json.loads(path.read_text(encoding="utf-8"))
         boxes: dict[int, list[list[float]]] = {}

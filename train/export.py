@@ -119,7 +119,9 @@ def make_spec(
     )
 
 
-def load_trained(checkpoint: Path, settings: TrainSettings | None = None) -> tuple[TrainedNetwork, TrainSettings]:
+def load_trained(
+    checkpoint: Path, settings: TrainSettings | None = None
+) -> tuple[TrainedNetwork, TrainSettings]:
     """Open a checkpoint of `train.trainer` with its averaged weights.
 
     Args:
@@ -131,7 +133,9 @@ def load_trained(checkpoint: Path, settings: TrainSettings | None = None) -> tup
     """
     state = read_checkpoint(checkpoint)
     if not isinstance(state, dict) or not {"config", "ema"} <= state.keys():
-        raise ModelFileError(f"{checkpoint} is not a checkpoint of `python -m train fit`; give last.pt, best.pt or final.pt")
+        raise ModelFileError(
+            f"{checkpoint} is not a checkpoint of `python -m train fit`; give last.pt, best.pt or final.pt"
+        )
     config, weights = state["config"], state["ema"]
     settings = settings or TrainSettings.model_validate(json.loads(config))
     network = build_model(settings.architecture, keypoints=SKELETONS[settings.skeleton].count)
@@ -140,10 +144,13 @@ def load_trained(checkpoint: Path, settings: TrainSettings | None = None) -> tup
     return wrap_network(network, settings, checkpoint_sha256=file_sha256(checkpoint)), settings
 
 
-def wrap_network(network: nn.Module, settings: TrainSettings, **spec: str) -> TrainedNetwork:
+def wrap_network(
+    network: nn.Module, settings: TrainSettings, *, checkpoint_sha256: str = ""
+) -> TrainedNetwork:
     """Give a network in memory the outputs and the spec of a model file."""
     sigmoid = settings.loss == "cross-entropy+focal"
-    return TrainedNetwork(make_spec(settings, **spec), HeatmapNetwork(network, settings.kind, sigmoid=sigmoid))
+    spec = make_spec(settings, checkpoint_sha256=checkpoint_sha256)
+    return TrainedNetwork(spec, HeatmapNetwork(network, settings.kind, sigmoid=sigmoid))
 
 
 def export_onnx(trained: TrainedNetwork, out: Path, spec: ModelSpec | None = None) -> float:
@@ -188,7 +195,9 @@ def export_onnx(trained: TrainedNetwork, out: Path, spec: ModelSpec | None = Non
     difference = torch_difference(trained, part)
     if difference > PARITY_TOLERANCE:
         part.unlink()
-        raise ModelFileError(f"the exported {out.name} differs from torch by {difference:.2g}; nothing was written")
+        raise ModelFileError(
+            f"the exported {out.name} differs from torch by {difference:.2g}; nothing was written"
+        )
     os.replace(part, out)
     read_spec(out)
     log.info("%s: %.2g from torch, %d bytes", out, difference, out.stat().st_size)
@@ -198,7 +207,7 @@ def export_onnx(trained: TrainedNetwork, out: Path, spec: ModelSpec | None = Non
 def torch_difference(trained: TrainedNetwork, path: Path) -> float:
     """Return the largest difference between torch and ONNX Runtime over two batches of noise."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    spec, worst = trained.spec, 0.0
+    spec, worst = read_spec(path), 0.0
     height, width = spec.input_size
     sizes = [(1, height, width), (3, height, width)]
     if spec.dynamic_size:
@@ -209,5 +218,3 @@ def torch_difference(trained: TrainedNetwork, path: Path) -> float:
         got = dict(zip(expected, session.run(list(expected), {spec.input_name: noise}), strict=True))
         worst = max(worst, *(float(np.abs(expected[name] - got[name]).max()) for name in expected))
     return worst
-
-

@@ -26,7 +26,9 @@ def keypoint_mse(output: Tensor, target: Tensor, weight: Tensor | None = None) -
     return 0.5 * (output - target).square().mean()
 
 
-def keypoint_ohkm_mse(output: Tensor, target: Tensor, weight: Tensor | None = None, *, top: int = 8) -> Tensor:
+def keypoint_ohkm_mse(
+    output: Tensor, target: Tensor, weight: Tensor | None = None, *, top: int = 8
+) -> Tensor:
     """Like `keypoint_mse`, over the `top` worst keypoints of each sample (online hard keypoint mining)."""
     if weight is not None:
         weight = weight.reshape(*output.shape[:2], 1, 1)
@@ -51,7 +53,7 @@ def associative_embedding(tags: Tensor, indices: Tensor, *, push: str = "exp") -
     """Pull the tags of a person together, push those of different people apart (Newell et al. 2017, eq. 1).
 
     Args:
-        tags: (B, K*H*W, L). indices: (B, P, K, 2) of (flat index, used), see `train.data.targets.tag_indices`.
+        tags: (B, K*H*W, L). indices: (B, P, K, 2) of (flat index, used), from `data.targets.tag_indices`.
         push: ``exp`` for ``exp(-d²)``, ``max`` for ``max(0, 1 - |d|)``.
 
     Returns:

@@ -25,6 +25,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from engine.errors import ModelFileError, UsageError
 from engine.model_file import ModelSpec, read_spec, write_spec
 from engine.prepare import crop_people, letterbox
+from engine.runtime import open_runtime
 from train.data.coco import ImageLabel, read_image
 
 log = logging.getLogger(__name__)
@@ -109,7 +110,9 @@ def quantize_model(
             extra_options={"CalibMovingAverage": True},
         )
         model = onnx.load(str(quantised))
-        write_spec(model, spec.model_copy(update={"precision": "int8", "accuracy": accuracy or spec.accuracy}))
+        write_spec(
+            model, spec.model_copy(update={"precision": "int8", "accuracy": accuracy or spec.accuracy})
+        )
         onnx.save(model, str(quantised))
         difference = quantisation_error(path, quantised, inputs[:32])
         os.replace(quantised, out)
@@ -136,10 +139,9 @@ def float_nodes(path: Path) -> list[str]:
 
 def quantisation_error(first: Path, second: Path, inputs: Sequence[NDArray[np.float32]]) -> float:
     """Return the relative root mean square difference of the heatmaps of two model files."""
-    from engine.runtime.onnxruntime import OnnxRuntime
-
     spec = read_spec(first)
-    one, two = OnnxRuntime(first, spec, threads=0), OnnxRuntime(second, spec, threads=0)
+    one = open_runtime(first, spec, name="onnxruntime")
+    two = open_runtime(second, read_spec(second), name="onnxruntime", arithmetic="int8")
     names = [output.name for output in spec.heatmap_outputs]
     squared, power = 0.0, 0.0
     for item in inputs:

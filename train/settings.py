@@ -50,6 +50,8 @@ class AugmentSettings(Settings):
     """Probability of covering patches."""
     cut: float = Field(0.2, ge=0, le=1)
     """Probability of a side cut off as if by the frame."""
+    negative: float = Field(0.08, ge=0, le=1)
+    """Top-down: probability of a crop without anybody, whose keypoints are all absent."""
     mosaic: float = Field(0.5, ge=0, le=1)
     """Bottom-up: probability of several images side by side on one canvas."""
 
@@ -81,8 +83,8 @@ class TrainSettings(Settings):
     loss: Literal["cross-entropy+focal", "mse", "ohkm"] = "cross-entropy+focal"
     """Heatmap loss; the papers' are mse and ohkm, on maps without a sigmoid."""
     focal_weight: float = Field(1.0, ge=0)
-    pull_weight: float = Field(0.05, ge=0)
-    push_weight: float = Field(0.05, ge=0)
+    pull_weight: float = Field(0.25, ge=0)
+    push_weight: float = Field(0.25, ge=0)
     learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(0.02, ge=0)
     warmup_steps: int = Field(300, ge=0)
@@ -114,7 +116,7 @@ class TrainSettings(Settings):
 
 
 def load_settings(path: Path, overrides: tuple[str, ...] = ()) -> TrainSettings:
-    """Read a YAML file and apply ``key=value`` overrides (dotted keys, list positions as numbers, YAML values).
+    """Read a YAML file and apply ``key=value`` overrides with dotted keys and YAML values.
 
     Raises:
         UsageError: the file is missing, is no YAML, or a setting is unknown or impossible.

@@ -82,7 +82,7 @@ def fit(settings: TrainSettings) -> Path:
     log.info("%d images; %d steps in all", len(images), settings.total_steps)
     model.train()
     average.eval()
-    started, running = time.monotonic(), {}
+    started, running = time.monotonic(), dict[str, float]()
     for stage, batch in _batches(settings, images, step):
         rate = learning_rate(settings, step)
         for group in optimiser.param_groups:
@@ -96,7 +96,9 @@ def fit(settings: TrainSettings) -> Path:
             speed = LOG_EVERY * stage.batch / (time.monotonic() - started)
             started = time.monotonic()
             figures = {name: round(value, 4) for name, value in running.items()}
-            _append_log(folder, {"step": step, "lr": round(rate, 6), "samples_per_s": round(speed, 1), **figures})
+            _append_log(
+                folder, {"step": step, "lr": round(rate, 6), "samples_per_s": round(speed, 1), **figures}
+            )
         done = step == settings.total_steps
         if (done or step % settings.evaluate_every == 0) and settings.validation_annotations is not None:
             score = _validate(average, settings, stage, folder, step)
@@ -127,7 +129,9 @@ def train_step(
     total.backward()
     norm = nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
     if not math.isfinite(float(norm)):
-        raise FloatingPointError("the gradient is not finite; lower learning_rate or train with precision: fp32")
+        raise FloatingPointError(
+            "the gradient is not finite; lower learning_rate or train with precision: fp32"
+        )
     optimiser.step()
     return {name: float(value.detach()) for name, value in parts.items()}
 
@@ -154,12 +158,16 @@ def bottom_up_losses(outputs: list[Tensor], batch: Batch, settings: TrainSetting
     for stride, maps in ((4, outputs[0][:, :keypoints]), (2, outputs[1])):
         target, mask = batch[f"heatmaps_{stride}"], batch[f"mask_{stride}"]
         if settings.loss == "mse":
-            losses[f"mse_{stride}"] = masked_heatmap_mse(maps.float() * mask, target * mask, mask[:, 0] * 0 + 1).mean()
+            losses[f"mse_{stride}"] = masked_heatmap_mse(
+                maps.float() * mask, target * mask, torch.ones_like(mask[:, 0])
+            ).mean()
         elif settings.loss == "cross-entropy+focal":
             norm = float(target.sum().clamp(min=1))
             losses[f"focal_{stride}"] = settings.focal_weight * quality_focal(maps, target, mask, norm=norm)
         else:
-            raise UsageError(f"loss {settings.loss!r} is for top-down networks; take mse or cross-entropy+focal")
+            raise UsageError(
+                f"loss {settings.loss!r} is for top-down networks; take mse or cross-entropy+focal"
+            )
     tags = outputs[0][:, keypoints:].float().flatten(1)[..., None]
     push, pull = associative_embedding(tags, batch["indices"])
     losses["push"] = settings.push_weight * push.mean()
@@ -192,7 +200,7 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, ob
 
 
 def set_prior(model: nn.Module, keypoints: int) -> None:
-    """Start the last layers at a probability of 1 % per pixel, so that focal loss is calm (Lin et al. 2017)."""
+    """Start the last layers at a probability of 1 % per pixel, which calms focal loss (Lin et al. 2017)."""
     for name, module in model.named_modules():
         if name.startswith("final_layer") and isinstance(module, nn.Conv2d) and module.bias is not None:
             with torch.no_grad():

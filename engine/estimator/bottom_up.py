@@ -1,8 +1,10 @@
 """Bottom-up: one run on the whole frame, peaks grouped into people by their tags."""
 
+from typing import Generic
+
 from engine.decode.bottom_up import decode_bottom_up
 from engine.estimator.flip import run_with_flip
-from engine.model import Model
+from engine.model import NetworkT
 from engine.prepare import letterbox
 from engine.settings import EstimatorSettings
 from engine.structures import Image, Person
@@ -10,13 +12,13 @@ from engine.timing import Stopwatch
 from engine.tracking.oks import suppress_duplicates
 
 
-class BottomUpEstimator:
+class BottomUpEstimator(Generic[NetworkT]):
     """Finds everybody in a picture.
 
     short_side: shorter side of the network input in px, None for the model's own; may be changed at any time.
     """
 
-    def __init__(self, model: Model, settings: EstimatorSettings | None = None) -> None:
+    def __init__(self, model: NetworkT, settings: EstimatorSettings | None = None) -> None:
         self.model = model
         self.settings = settings or EstimatorSettings()
         self.short_side = self.settings.finder_short_side

@@ -3,12 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.model import Model
+from engine.decode.peaks import flip_back
+from engine.model import Network
 
 Float = NDArray[np.float32]
 
 
-def run_with_flip(model: Model, inputs: Float) -> dict[str, Float]:
+def run_with_flip(model: Network, inputs: Float) -> dict[str, Float]:
     """Run a model on a batch and its mirror image.
 
     Mirrored heatmaps are turned back with left and right keypoints exchanged. In the ``hrnet`` convention
@@ -27,8 +28,6 @@ def run_with_flip(model: Model, inputs: Float) -> dict[str, Float]:
     spec = model.spec
     shift = spec.kind == "top-down" and spec.convention == "hrnet"
     for output in spec.heatmap_outputs:
-        turned_back = mirrored[output.name][:, spec.skeleton.flip_index, :, ::-1]
-        if shift:
-            turned_back = np.concatenate([turned_back[..., :1], turned_back[..., :-1]], axis=-1)
+        turned_back = flip_back(mirrored[output.name], spec.skeleton.flip_index, shift=shift)
         outputs[output.name] = (outputs[output.name] + turned_back) * np.float32(0.5)
     return outputs

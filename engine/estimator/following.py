@@ -45,8 +45,8 @@ class FollowingEstimator:
 
     def __init__(
         self,
-        top_down: TopDownEstimator,
-        finder: BottomUpEstimator,
+        top_down: TopDownEstimator[Model],
+        finder: BottomUpEstimator[Model],
         settings: EstimatorSettings,
         *,
         auto: bool,

@@ -47,7 +47,7 @@ class FrameEstimator(Protocol):
 class WholeFrameEstimator:
     """Bottom-up on every frame; tracks are not needed."""
 
-    def __init__(self, bottom_up: BottomUpEstimator) -> None:
+    def __init__(self, bottom_up: BottomUpEstimator[Model]) -> None:
         self._bottom_up = bottom_up
         short_side = bottom_up.short_side or min(bottom_up.model.spec.input_size)
         self.choice: dict[str, object] = {"mode": "bottom-up", "short_side": short_side}

@@ -1,5 +1,7 @@
 """Top-down: one crop per given box, all crops of a frame in one batch."""
 
+from typing import Generic
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -7,16 +9,16 @@ from engine.decode.bottom_up import merge_heatmaps
 from engine.decode.single import decode_crops
 from engine.estimator.flip import run_with_flip
 from engine.geometry import pose_bbox
-from engine.model import Model
+from engine.model import NetworkT
 from engine.prepare import crop_people
 from engine.structures import Float, Image, Person
 from engine.timing import Stopwatch
 
 
-class TopDownEstimator:
+class TopDownEstimator(Generic[NetworkT]):
     """Estimates the one person in each given box."""
 
-    def __init__(self, model: Model, *, flip_test: bool = False, min_keypoint_score: float = 0.2) -> None:
+    def __init__(self, model: NetworkT, *, flip_test: bool = False, min_keypoint_score: float = 0.2) -> None:
         self.model = model
         self.flip_test = flip_test
         self.min_keypoint_score = min_keypoint_score
@@ -24,9 +26,9 @@ class TopDownEstimator:
     def estimate(self, image: Image, bboxes: ArrayLike, watch: Stopwatch | None = None) -> list[Person]:
         """Return one person per box, in the order of the boxes, dropping none.
 
-        A person's score is the mean score of the keypoints that reach `min_keypoint_score`, counted as at
-        least half of K, so that half a body in the frame is not held against a person. Its box surrounds these
-        keypoints, or all where fewer than two reach it.
+        A person's score is the mean score of the keypoints that reach `min_keypoint_score`, counted as
+        at least half of K, so that half a body in the frame is not held against a person. Its box surrounds
+        these keypoints, or all where fewer than two reach it.
 
         Args:
             image: (H, W, 3) uint8 BGR.

@@ -50,15 +50,19 @@ def test_batch_norm_is_folded_into_the_convolutions(tmp_path: Path) -> None:
     assert "BatchNormalization" not in {node.op_type for node in onnx.load(path).graph.node}
 
 
-def test_a_file_that_differs_from_torch_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_differs_from_torch_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(export, "torch_difference", lambda *_: 0.1)
-    with pytest.raises(ModelFileError, match="differs from torch by 0.1"):
+    with pytest.raises(ModelFileError, match=r"differs from torch by 0\.1"):
         export_onnx(make_trained("top-down"), tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 
 
 def test_heatmaps_of_a_sigmoid_network_are_in_the_unit_range() -> None:
-    outputs = make_trained("bottom-up").run(np.random.default_rng(0).standard_normal((1, 3, 64, 96), np.float32))
+    outputs = make_trained("bottom-up").run(
+        np.random.default_rng(0).standard_normal((1, 3, 64, 96), np.float32)
+    )
     assert list(outputs) == ["heatmaps_0", "tags_0", "heatmaps_1"]
     assert outputs["heatmaps_0"].shape == outputs["tags_0"].shape == (1, 17, 16, 24)
     assert outputs["heatmaps_1"].shape == (1, 17, 32, 48)

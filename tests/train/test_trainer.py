@@ -17,7 +17,10 @@ def make_settings(stick_people: Path, out: Path, **changes: object) -> TrainSett
         "architecture": "hrnet_w16",
         "data": [DataSource(annotations=stick_people / "people.json", images=stick_people / "images")],
         "augment": CALM,
-        "stages": [Stage(steps=3, input_size=(64, 64), batch=4), Stage(steps=3, input_size=(96, 64), batch=2)],
+        "stages": [
+            Stage(steps=3, input_size=(64, 64), batch=4),
+            Stage(steps=3, input_size=(96, 64), batch=2),
+        ],
         "warmup_steps": 2,
         "threads": 1,
         "workers": 0,

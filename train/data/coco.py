@@ -77,7 +77,9 @@ def load_coco(
         content = json.loads(annotations.read_text(encoding="utf-8"))
         image_entries, annotation_entries = content["images"], content["annotations"]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise UsageError(f"{annotations} is not a COCO keypoint file ({error}); expected images and annotations") from error
+        raise UsageError(
+            f"{annotations} is not a COCO keypoint file ({error}); expected images and annotations"
+        ) from error
     by_image: dict[int, list[dict]] = {}
     for entry in annotation_entries:
         by_image.setdefault(entry["image_id"], []).append(entry)

@@ -49,10 +49,16 @@ def load_sources(sources: Sequence[DataSource], skeleton: Skeleton) -> list[tupl
         )
         weights = np.array([source.source_weights.get(label.source, 1.0) for label in labels])
         if not labels or weights.sum() <= 0:
-            raise UsageError(f"{source.annotations} gives no sample to learn from; check its split and weights")
+            raise UsageError(
+                f"{source.annotations} gives no sample to learn from; check its split and weights"
+            )
         weights *= source.share / weights.sum()
         weighted += list(zip(labels, weights.tolist(), strict=True))
     return weighted
+
+
+def _empty_images(images: Sequence[ImageLabel]) -> list[ImageLabel]:
+    return [label for label in images if not label.people and not len(label.ignore_bboxes)]
 
 
 class _Draw:
@@ -62,7 +68,7 @@ class _Draw:
         self.cumulative = np.cumsum(weights / weights.sum())
 
     def __call__(self, rng: np.random.Generator) -> int:
-        return int(min(np.searchsorted(self.cumulative, rng.random()), len(self.cumulative) - 1))
+        return min(int(np.searchsorted(self.cumulative, rng.random())), len(self.cumulative) - 1)
 
 
 class TopDownSamples(Dataset[dict[str, NDArray]]):
@@ -86,10 +92,13 @@ class TopDownSamples(Dataset[dict[str, NDArray]]):
         if not self.people:
             raise UsageError("no labelled person in the training data; check annotations and split")
         self.draw = _Draw(np.array([weight for _, _, weight in self.people]))
+        self.empty = _empty_images([label for label, _ in images])
         self.skeleton, self.input_size, self.augment, self.seed = skeleton, input_size, augment, seed
 
     def __getitem__(self, number: int) -> dict[str, NDArray]:
         rng = np.random.default_rng([self.seed, number])
+        if self.empty and rng.random() < self.augment.negative:
+            return self._nobody(rng)
         label, person, _ = self.people[self.draw(rng)]
         height, width = self.input_size
         view = random_person_view(
@@ -114,6 +123,22 @@ class TopDownSamples(Dataset[dict[str, NDArray]]):
             "absent": np.where(labelled & ~inside, 1, 0).astype(np.float32),
         }
 
+    def _nobody(self, rng: np.random.Generator) -> dict[str, NDArray]:
+        """Return a crop of a picture without people: a finder errs, and the crop has to tell."""
+        image = read_image(self.empty[int(rng.integers(len(self.empty)))].path)
+        extent = min(image.shape[:2])
+        width = extent * float(np.exp(rng.uniform(np.log(0.1), np.log(1.0))))
+        centre = rng.uniform(width / 2, np.maximum(np.array(image.shape[1::-1]) - width / 2, width / 2 + 1))
+        view = View(crop_matrix(centre, (width, width), self.input_size), bool(rng.random() < 0.5))
+        crop = change_look(apply_view(image, view, self.input_size), self.augment, rng)
+        count = self.skeleton.count
+        return {
+            "image": np.ascontiguousarray(crop[:, :, ::-1]),
+            "points": np.full((count, 2), -100, np.float32),
+            "weights": np.zeros(count, np.float32),
+            "absent": np.ones(count, np.float32),
+        }
+
 
 class BottomUpSamples(Dataset[dict[str, NDArray]]):
     """Views of whole pictures, or of several side by side.
@@ -133,12 +158,11 @@ class BottomUpSamples(Dataset[dict[str, NDArray]]):
     ) -> None:
         self.images = [label for label, _ in images]
         self.draw = _Draw(np.array([weight for _, weight in images]))
-        self.empty = [label for label in self.images if not label.people and not len(label.ignore_bboxes)]
+        self.empty = _empty_images(self.images)
         self.skeleton, self.input_size, self.augment, self.seed = skeleton, input_size, augment, seed
 
     def __getitem__(self, number: int) -> dict[str, NDArray]:
         rng = np.random.default_rng([self.seed, number])
-        height, width = self.input_size
         canvas = self._background(rng)
         points, weights, unknown = [], [], []
         for top, left, tile in self._tiles(rng):
@@ -172,7 +196,9 @@ class BottomUpSamples(Dataset[dict[str, NDArray]]):
         size = np.array(image.shape[:2]) * rng.uniform(0.4, 1.0)
         centre = rng.uniform(size[::-1] / 2, np.array(image.shape[1::-1]) - size[::-1] / 2)
         region = min(size[1], size[0] * width / height)
-        return apply_view(image, View(crop_matrix(centre, (region, region), self.input_size), False), self.input_size)
+        return apply_view(
+            image, View(crop_matrix(centre, (region, region), self.input_size), False), self.input_size
+        )
 
     def _tiles(self, rng: np.random.Generator) -> list[tuple[int, int, Size]]:
         height, width = self.input_size
@@ -202,7 +228,9 @@ class BottomUpSamples(Dataset[dict[str, NDArray]]):
             moved = view_points(person.keypoints, view, size)
             labelled, weight = person.visibility > 0, person.weights
             if view.mirrored:
-                moved, labelled, weight = (mirror_order(v, self.skeleton, 0) for v in (moved, labelled, weight))
+                moved, labelled, weight = (
+                    mirror_order(v, self.skeleton, 0) for v in (moved, labelled, weight)
+                )
             inside = (moved >= 0).all(axis=1) & (moved < [size[1], size[0]]).all(axis=1)
             box = _moved_box(person.bbox, view, size)
             unknown += [np.array([k, *box], np.float32) for k in np.flatnonzero(~labelled)]

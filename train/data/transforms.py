@@ -1,6 +1,7 @@
 """Augmentations: random crops of a person, random views of a crowd, and changes of colour and detail.
 
-Every function takes a `numpy.random.Generator`, so that a seed repeats a run. Geometry is `engine.geometry`'s.
+Every function takes a `numpy.random.Generator`, so that a seed repeats a run.
+Geometry is `engine.geometry`'s.
 """
 
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ def apply_view(image: Image, view: View, input_size: Size, background: Image | N
 
 
 def view_points(points: Float, view: View, input_size: Size) -> Float:
-    """Map (..., 2) image px to input px of a view; mirrored keypoints keep their index, see `mirror_order`."""
+    """Map (..., 2) image px to input px of a view; mirrored keypoints keep their index (`mirror_order`)."""
     moved = transform_points(view.matrix, points)
     if view.mirrored:
         moved[..., 0] = input_size[1] - 1 - moved[..., 0]
@@ -118,7 +119,9 @@ def lose_detail(image: Image, rng: np.random.Generator) -> Image:
     kind = rng.integers(4)
     if kind == 0:
         factor = rng.uniform(0.25, 0.7)
-        small = cv2.resize(image, (max(8, int(width * factor)), max(8, int(height * factor))), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(
+            image, (max(8, int(width * factor)), max(8, int(height * factor))), interpolation=cv2.INTER_AREA
+        )
         return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
     if kind == 1:
         return np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.8)), np.uint8)

@@ -13,7 +13,9 @@ def count_macs(network: nn.Module, input_size: tuple[int, int]) -> int:
         nonlocal total
         assert isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
         kernel = module.weight[0].numel() if isinstance(module, nn.Conv2d) else module.weight[:, 0].numel()
-        positions = output[0].numel() if isinstance(module, nn.Conv2d) else output[0].numel() // module.stride[0] ** 2
+        positions = (
+            output[0].numel() if isinstance(module, nn.Conv2d) else output[0].numel() // module.stride[0] ** 2
+        )
         total += kernel * positions
 
     handles = [

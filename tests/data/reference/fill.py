@@ -33,6 +33,7 @@ With these constants activations stay O(1) through HRNet (O(10^4) after eight ho
 stacks), about 75% of the channels that enter a ReLU change sign somewhere in the map and
 about 5% are dead, so single mistakes are visible in the output.
 """
+
 import json
 import zlib
 
@@ -55,7 +56,7 @@ def u(name, n):
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z = z ^ (z >> np.uint64(31))
-    return (z >> np.uint64(11)).astype(np.float64) * (2.0 ** -53)
+    return (z >> np.uint64(11)).astype(np.float64) * (2.0**-53)
 
 
 def uniform(name, shape, lo, hi):
@@ -121,6 +122,7 @@ def make_state_dict(spec):
 
 def make_state_dict_torch(spec):
     import torch
+
     return {k: torch.from_numpy(np.array(v)) for k, v in make_state_dict(spec).items()}
 
 
@@ -128,9 +130,9 @@ def fill_module_torch(module, rename=lambda k: k):
     """Fill a torch module in place. ``rename`` maps the module's own key to the official
     key (identity if they agree). Every state_dict entry is overwritten."""
     import torch
+
     sd = module.state_dict()
-    new = {k: torch.from_numpy(np.array(fill(rename(k), tuple(v.shape)))).to(v.dtype)
-           for k, v in sd.items()}
+    new = {k: torch.from_numpy(np.array(fill(rename(k), tuple(v.shape)))).to(v.dtype) for k, v in sd.items()}
     module.load_state_dict(new, strict=True)
     return module
 
@@ -142,8 +144,10 @@ def fingerprint(tag, array, k=64):
     idx = sample_index(tag, f.size, k)
     out = {
         "shape": list(a.shape),
-        "mean": float(f.mean()), "std": float(f.std()),
-        "min": float(f.min()), "max": float(f.max()),
+        "mean": float(f.mean()),
+        "std": float(f.std()),
+        "min": float(f.min()),
+        "max": float(f.max()),
         "abs_mean": float(np.abs(f).mean()),
         "index": [int(i) for i in idx],
         "value": [float(v) for v in f[idx]],
