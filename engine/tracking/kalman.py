@@ -48,8 +48,8 @@ class Motion:
 def predict(motion: Motion, dt: float, density: Array) -> Motion:
     """Carry constant velocities over a time step; a white acceleration adds uncertainty.
 
-    The process noise is that of continuous white noise (Bar-Shalom, Li and Kirubarajan 2001, sec. 6.2.2), so two short
-    steps equal a long one.
+    The process noise is that of continuous white noise (Bar-Shalom, Li and Kirubarajan 2001, sec. 6.2.2), so
+    two short steps equal a long one.
 
     Args:
         motion: at the beginning of the step.
