@@ -31,8 +31,8 @@ class Smoothness:
 
     @property
     def jitter_ratio(self) -> float:
-        """Smoothed jitter over raw jitter."""
-        return self.jitter_px / self.raw_jitter_px
+        """Smoothed jitter over raw jitter; NaN where the raw keypoints do not jitter."""
+        return self.jitter_px / self.raw_jitter_px if self.raw_jitter_px > 0 else float("nan")
 
     @property
     def lag_frames(self) -> float:
@@ -105,8 +105,8 @@ class AccuracyMeter:
         true, raw, smoothed = (np.stack(store) for store in (self._true, self._raw, self._smoothed))
         times = np.asarray(self._times_s)
         smoothness = Smoothness(
-            raw_jitter_px=rms_jitter(raw, true),
-            jitter_px=rms_jitter(smoothed, true),
+            raw_jitter_px=float(rms_jitter(raw, true)),
+            jitter_px=float(rms_jitter(smoothed, true)),
             raw_error_px=rms_error(raw, true),
             error_px=rms_error(smoothed, true),
             raw_lag_ms=1e3 * lag_s(raw, true, times),
