@@ -107,7 +107,7 @@ def evaluate(
                 found = given.get(label.image_id, np.zeros((0, 4), np.float32))
             people = list(crops.estimate(image, found)) if len(found) else []
             predictions.append((label, people, boxes == "truth"))
-    return _figures(predictions, skeleton, selection)
+    return summarise(predictions, skeleton, selection)
 
 
 def evaluate_network(network: nn.Module, settings: TrainSettings, stage: Stage) -> dict[str, float]:
@@ -129,9 +129,16 @@ def evaluate_network(network: nn.Module, settings: TrainSettings, stage: Stage) 
     return {name: figures[name] for name in ("mean_oks", "ap", "ap50")}
 
 
-def _figures(
+def summarise(
     predictions: Sequence[tuple[ImageLabel, list[Person], bool]], skeleton: Skeleton, selection: Selection
 ) -> dict:
+    """Turn predictions into the figures of `evaluate`.
+
+    Args:
+        predictions: per image its labels, its predicted people, and whether they are in the labels' order.
+        skeleton: whose sigmas judge.
+        selection: which people count.
+    """
     persons: list[dict] = []
     similarity: list[NDArray[np.float64]] = []
     correct: list[NDArray[np.float64]] = []

@@ -23,6 +23,7 @@ from engine.geometry import Size
 from engine.model_file import HeatmapOutput, ModelSpec, TagOutput, file_sha256, read_spec, write_spec
 from engine.skeleton import SKELETONS
 from train.checkpoint import read_checkpoint
+from train.losses import place_tags
 from train.models import build_model
 from train.settings import TrainSettings
 from train.trainer import IMAGENET_MEAN, IMAGENET_STD
@@ -38,12 +39,13 @@ class HeatmapNetwork(nn.Module):
     """A network with the outputs of a model file.
 
     top-down: heatmaps (B, K, h/4, w/4). bottom-up: heatmaps_0 (B, K, H/4, W/4), tags_0 (B, K, H/4, W/4),
-    heatmaps_1 (B, K, H/2, W/2). Heatmaps pass a sigmoid if they were trained under one.
+    heatmaps_1 (B, K, H/2, W/2). Heatmaps pass a sigmoid if they were trained under one; tags carry
+    their position if they were trained so.
     """
 
-    def __init__(self, network: nn.Module, kind: str, *, sigmoid: bool) -> None:
+    def __init__(self, network: nn.Module, kind: str, *, sigmoid: bool, tag_unit_px: float = 0.0) -> None:
         super().__init__()
-        self.network, self.kind, self.sigmoid = network, kind, sigmoid
+        self.network, self.kind, self.sigmoid, self.tag_unit_px = network, kind, sigmoid, tag_unit_px
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Return the outputs in the order of the class's text."""
@@ -51,8 +53,10 @@ class HeatmapNetwork(nn.Module):
         if self.kind == "top-down":
             return (self._activate(outputs),)
         keypoints = outputs[1].shape[1]
-        quarter = outputs[0]
-        return self._activate(quarter[:, :keypoints]), quarter[:, keypoints:], self._activate(outputs[1])
+        maps, tags = outputs[0][:, :keypoints], outputs[0][:, keypoints:]
+        if self.tag_unit_px > 0:
+            tags = place_tags(tags, self.tag_unit_px)
+        return self._activate(maps), tags, self._activate(outputs[1])
 
     def _activate(self, maps: Tensor) -> Tensor:
         return maps.sigmoid() if self.sigmoid else maps
@@ -150,7 +154,9 @@ def wrap_network(
     """Give a network in memory the outputs and the spec of a model file."""
     sigmoid = settings.loss == "cross-entropy+focal"
     spec = make_spec(settings, checkpoint_sha256=checkpoint_sha256)
-    return TrainedNetwork(spec, HeatmapNetwork(network, settings.kind, sigmoid=sigmoid))
+    return TrainedNetwork(
+        spec, HeatmapNetwork(network, settings.kind, sigmoid=sigmoid, tag_unit_px=settings.tag_unit_px)
+    )
 
 
 def export_onnx(trained: TrainedNetwork, out: Path, spec: ModelSpec | None = None) -> float:

@@ -85,6 +85,9 @@ class TrainSettings(Settings):
     focal_weight: float = Field(1.0, ge=0)
     pull_weight: float = Field(0.25, ge=0)
     push_weight: float = Field(0.25, ge=0)
+    tag_unit_px: float = Field(0.0, ge=0)
+    """Bottom-up: tags start as position, one unit per this many input px (`train.losses.place_tags`); 0 as
+    published, tags from the network alone."""
     learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(0.02, ge=0)
     warmup_steps: int = Field(300, ge=0)

@@ -34,6 +34,7 @@ from train.losses import (
     keypoint_mse,
     keypoint_ohkm_mse,
     masked_heatmap_mse,
+    place_tags,
     quality_focal,
     spatial_cross_entropy,
 )
@@ -168,8 +169,10 @@ def bottom_up_losses(outputs: list[Tensor], batch: Batch, settings: TrainSetting
             raise UsageError(
                 f"loss {settings.loss!r} is for top-down networks; take mse or cross-entropy+focal"
             )
-    tags = outputs[0][:, keypoints:].float().flatten(1)[..., None]
-    push, pull = associative_embedding(tags, batch["indices"])
+    tags = outputs[0][:, keypoints:].float()
+    if settings.tag_unit_px > 0:
+        tags = place_tags(tags, settings.tag_unit_px)
+    push, pull = associative_embedding(tags.flatten(1)[..., None], batch["indices"])
     losses["push"] = settings.push_weight * push.mean()
     losses["pull"] = settings.pull_weight * pull.mean()
     return losses

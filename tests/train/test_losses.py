@@ -10,6 +10,7 @@ from train.losses import (
     keypoint_mse,
     keypoint_ohkm_mse,
     masked_heatmap_mse,
+    place_tags,
     quality_focal,
     spatial_cross_entropy,
 )
@@ -168,3 +169,10 @@ def test_focal_loss_leaves_out_what_has_weight_zero():
     weight = torch.tensor([1.0, 0.0]).reshape(1, 2, 1, 1)
     alone = quality_focal(logits[:, :1], target[:, :1], torch.ones(1), norm=3)
     assert float(quality_focal(logits, target, weight, norm=3)) == pytest.approx(float(alone), rel=1e-6)
+
+
+def test_placed_tags_differ_where_people_stand_apart() -> None:
+    tags = place_tags(torch.zeros(1, 2, 8, 16), unit_px=32, stride=4)
+    assert tags.shape == (1, 2, 8, 16)
+    torch.testing.assert_close(tags[0, 0, 0, 8] - tags[0, 0, 0, 0], torch.tensor(1.0))
+    torch.testing.assert_close(tags[0, 1, 4, 0] - tags[0, 1, 0, 0], torch.tensor(0.25))
