@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,12 +59,13 @@ def measure_networks(image: Image, settings: EstimatorSettings) -> Iterator[Netw
     for name in (settings.top_down_model, settings.bottom_up_model):
         path = model_path(name)
         spec = read_spec(path)
-        models = list(_open_all(path, settings.threads))
-        for shape in input_shapes(spec, image):
-            inputs = np.zeros(shape, np.float32)
-            yield from with_ratios([_measure(model, inputs) for model in models])
-        for model in models:
-            model.close()
+        # Closed last opened first: OpenVINO puts back the signal stack it found when a model was opened, and
+        # in another order that is one already freed, on which the next Ctrl-C would crash.
+        with ExitStack() as stack:
+            models = [stack.enter_context(closing(model)) for model in _open_all(path, settings.threads)]
+            for shape in input_shapes(spec, image):
+                inputs = np.zeros(shape, np.float32)
+                yield from with_ratios([_measure(model, inputs) for model in models])
 
 
 def input_shapes(spec: ModelSpec, image: Image) -> list[tuple[int, ...]]:
