@@ -24,7 +24,7 @@ def make_settings(stick_people: Path, out: Path, **changes: object) -> TrainSett
         "warmup_steps": 2,
         "threads": 1,
         "workers": 0,
-        "precision": "fp32",
+        "precision": "bf16",
         "save_every": 2,
         "out": out,
     }
