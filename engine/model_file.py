@@ -68,6 +68,8 @@ class ModelSpec(BaseModel):
     decoder: DecodeMethod = "dark"
     heatmap_sigma: float = 2.0
     """Standard deviation of the target Gaussian in heatmap px."""
+    min_peak_score: float = Field(0.1, ge=0, le=1)
+    """Weakest bottom-up peak that is grouped; networks are calibrated differently."""
     precision: Literal["fp32", "fp16", "int8"] = "fp32"
     skeleton: Skeleton
     licence: str

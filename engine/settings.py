@@ -84,8 +84,8 @@ class EstimatorSettings(Settings):
     """Weaker people are dropped before tracking."""
     min_keypoint_score: float = Field(0.2, ge=0, le=1)
     """Weaker keypoints have no say in a top-down person's box."""
-    min_peak_score: float = Field(0.1, ge=0, le=1)
-    """Weaker bottom-up peaks are not grouped."""
+    min_peak_score: float | None = Field(None, ge=0, le=1)
+    """Weaker bottom-up peaks are not grouped; None takes the model's own."""
     duplicate_oks: float = Field(0.7, gt=0, le=1)
     """Of two people more alike than this the weaker is dropped."""
     flip_test: bool = False

@@ -115,6 +115,7 @@ def make_spec(
         convention="half-pixel",
         decoder="dark",
         heatmap_sigma=stage.heatmap_sigma,
+        min_peak_score=0.1 if top_down or settings.loss != "cross-entropy+focal" else FOCAL_PEAK_SCORE,
         skeleton=SKELETONS[settings.skeleton],
         licence=licence,
         training_data=training_data or ", ".join(source.annotations.stem for source in settings.data),

@@ -133,7 +133,7 @@ def measure_grouping(
             matrix,
             input_size,
             spec,
-            min_peak_score=settings.min_peak_score,
+            min_peak_score=spec.min_peak_score,
             max_people=settings.max_people,
         )
     )

@@ -32,6 +32,7 @@ class BottomUpEstimator(Generic[NetworkT]):
         """
         watch = watch or Stopwatch()
         spec, settings = self.model.spec, self.settings
+        min_peak_score = spec.min_peak_score if settings.min_peak_score is None else settings.min_peak_score
         with watch.stage("prepare"):
             inputs, matrix = letterbox(image, spec, self.short_side)
         with watch.stage("infer"):
@@ -42,7 +43,7 @@ class BottomUpEstimator(Generic[NetworkT]):
                 matrix,
                 inputs.shape[2:],
                 spec,
-                min_peak_score=settings.min_peak_score,
+                min_peak_score=min_peak_score,
                 max_people=settings.max_people,
             )
             kept = [person for person in people if person.score >= settings.min_person_score]

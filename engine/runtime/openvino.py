@@ -2,8 +2,8 @@
 
 A network is compiled for one picture of each size that it meets and run once per picture of a batch: measured
 on two cores, a W16 HRNet INT8 takes 3.6 ms for two crops so and 4.0 ms as a dynamic batch. Compiling once for
-all sizes would save the 0.4 s that each new size costs, but OpenVINO 2026.4 computes INT8 networks wrongly then:
-the heatmaps of a W16 HigherHRNet are off by 0.02 on average, against 0.002 when it is compiled for the size.
+all sizes would save the 0.4 s of each new size, but OpenVINO 2026.4 computes INT8 networks wrongly then: the
+heatmaps of a W16 HigherHRNet are off by 0.02 on average, against 0.002 when it is compiled for the size.
 """
 
 from collections import OrderedDict

@@ -45,9 +45,9 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(stick_people: Path, 
     stopped = _stop_after(partial, 4)
     resumed = fit(partial)
     assert stopped == 4
-    for name, value in weights(whole / "final.pt").items():
-        torch.testing.assert_close(value, weights(folder / "final.pt")[name], rtol=0, atol=0)
-        torch.testing.assert_close(value, weights(resumed / "final.pt")[name], rtol=0, atol=0)
+    expected = weights(whole / "final.pt")
+    torch.testing.assert_close(weights(folder / "final.pt"), expected, rtol=0, atol=0)
+    torch.testing.assert_close(weights(resumed / "final.pt"), expected, rtol=0, atol=0)
 
 
 def _stop_after(settings: TrainSettings, steps: int) -> int:
