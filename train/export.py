@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 OPSET = 20
 PARITY_TOLERANCE = 2e-3
 """Largest difference of a heatmap or tag value between torch and ONNX Runtime, both float32."""
+FOCAL_PEAK_SCORE = 0.25
+"""Weakest peak of a bottom-up network trained with the focal loss, whose background is less close to zero."""
 
 
 class HeatmapNetwork(nn.Module):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from engine.estimator import BottomUpEstimator
-from engine.model import open_model
+from engine.model import Model, open_model
 from engine.settings import EstimatorSettings
 from engine.timing import Stopwatch
 
@@ -59,6 +59,22 @@ def test_weak_and_surplus_people_are_dropped(
     model = open_model(bottom_up_file)
     assert len(BottomUpEstimator(model, EstimatorSettings(max_people=1)).estimate(image)) == 1
     assert BottomUpEstimator(model, EstimatorSettings(min_person_score=0.999)).estimate(image) == []
+
+
+class Recalibrated:
+    """A network whose file names another weakest peak."""
+
+    def __init__(self, model: Model, min_peak_score: float) -> None:
+        self.spec, self.run = model.spec.model_copy(update={"min_peak_score": min_peak_score}), model.run
+
+
+def test_the_weakest_peak_is_the_networks_own_unless_it_is_set(
+    bottom_up_file: Path, walking_pair: People, marker_image: Callable[..., np.ndarray]
+) -> None:
+    image = marker_image((360, 640), walking_pair(0))
+    strict = Recalibrated(open_model(bottom_up_file), 1.0)
+    assert BottomUpEstimator(strict).estimate(image) == []
+    assert len(BottomUpEstimator(strict, EstimatorSettings(min_peak_score=0.1)).estimate(image)) == 2
 
 
 def test_the_flip_test_finds_the_same_people(
