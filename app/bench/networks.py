@@ -59,8 +59,6 @@ def measure_networks(image: Image, settings: EstimatorSettings) -> Iterator[Netw
     for name in (settings.top_down_model, settings.bottom_up_model):
         path = model_path(name)
         spec = read_spec(path)
-        # Closed last opened first: OpenVINO puts back the signal stack it found when a model was opened, and
-        # in another order that is one already freed, on which the next Ctrl-C would crash.
         with ExitStack() as stack:
             models = [stack.enter_context(closing(model)) for model in _open_all(path, settings.threads)]
             for shape in input_shapes(spec, image):

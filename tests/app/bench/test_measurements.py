@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import Result
 
-from app.bench import networks, stages, timing, whole
+from app.bench import stages, timing, whole
 from app.bench.networks import NetworkTiming, measure_networks, with_ratios
 from app.bench.report import network_table, stage_table, whole_table
 from app.bench.soak import MemorySample, RepeatedSource, growth_mib
@@ -15,7 +15,6 @@ from app.bench.synthetic import crowd_outputs, walking_people
 from app.bench.timing import Timing
 from app.bench.whole import measure_whole
 from engine.decode.bottom_up import decode_bottom_up
-from engine.model import Model
 from engine.model_file import HeatmapOutput, ModelSpec, TagOutput
 from engine.settings import EstimatorSettings
 from engine.skeleton import COCO17
@@ -53,33 +52,6 @@ def test_networks_are_measured_on_all_runtimes_and_compared(settings: EstimatorS
     assert {row.model for row in rows} == {"markers-td", "markers-bu"}
     assert all(row.ratio >= 1.0 for row in rows)
     assert len(network_table(rows).splitlines()) == 2 + len(rows)
-
-
-def test_networks_are_closed_in_the_reverse_of_the_order_in_which_they_were_opened(
-    settings: EstimatorSettings, clip: Path, monkeypatch: pytest.MonkeyPatch
-):
-    events: list[tuple[str, int]] = []
-    open_model, close_model = networks.open_model, Model.close
-
-    def opening(*args, **kwargs):
-        model = open_model(*args, **kwargs)
-        events.append(("open", id(model)))
-        return model
-
-    def closing(model):
-        events.append(("close", id(model)))
-        close_model(model)
-
-    monkeypatch.setattr(networks, "open_model", opening)
-    monkeypatch.setattr(Model, "close", closing)
-    monkeypatch.setattr(networks, "BATCHES", (1,))
-    rows = measure_networks(frame_at(clip, 0.0), settings)
-    while next(rows).model == "markers-td":
-        pass
-    opened = [number for what, number in events if what == "open"]
-    closed = [number for what, number in events if what == "close"]
-    assert len(closed) >= 2 and closed == opened[len(closed) - 1 :: -1]
-    rows.close()
 
 
 def test_ratios_are_to_the_fastest_which_comes_first():

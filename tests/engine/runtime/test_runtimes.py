@@ -126,6 +126,29 @@ def test_onnxruntime_refuses_bf16(top_down_file: Path) -> None:
         open_runtime(top_down_file, read_spec(top_down_file), name="onnxruntime", arithmetic="bf16")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no signal stacks")
+@pytest.mark.parametrize("order", ["as opened", "last first"])
+def test_a_signal_is_handled_after_models_were_closed_in_any_order(order: str, top_down_file: Path) -> None:
+    # In a process of its own: where this fails, the process crashes.
+    code = f"""
+import os, signal
+from pathlib import Path
+from engine.model_file import read_spec
+from engine.runtime import open_runtime
+
+path = Path({str(top_down_file)!r})
+opened = [open_runtime(path, read_spec(path), name="openvino", threads=1) for _ in range(2)]
+while opened:
+    opened.pop({0 if order == "as opened" else -1}).close()
+signal.signal(signal.SIGINT, lambda *_: print("handled"))
+os.kill(os.getpid(), signal.SIGINT)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
+
+
 def test_openvino_keeps_its_compiled_network_in_the_cache(
     top_down_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
