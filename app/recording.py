@@ -40,15 +40,14 @@ class WriteOptions:
 class Summary:
     """What happened to one input.
 
-    seconds: wall time from the first frame asked for to the files closed; last_time_s: of the last frame;
-    interrupted: a stop was asked for before the end.
+    seconds: wall time from the first frame asked for to the files closed; interrupted: a stop was asked for
+    before the end.
     """
 
     totals: StageTotals = field(default_factory=StageTotals)
     most_people: int = 0
     track_ids: set[int] = field(default_factory=set)
     seconds: float = 0.0
-    last_time_s: float = 0.0
     interrupted: bool = False
 
     @property
@@ -61,7 +60,6 @@ class Summary:
         self.totals.add({**result.timings_ms, "write": write_ms})
         self.most_people = max(self.most_people, len(result.people))
         self.track_ids.update(person.track_id for person in result.people)
-        self.last_time_s = result.frame.time_s
 
     def text(self) -> str:
         """Return the summary in words."""
@@ -121,9 +119,8 @@ def record(
                     summary.interrupted = True
                     break
         summary.seconds = time.perf_counter() - begin
-        missing = None if summary.interrupted else missing_end(source, summary.last_time_s)
-        if missing:
-            raise SourceError(f"{missing}; the rows up to there are in {paths.csv}")
+        if source.missing_end and not summary.interrupted:
+            raise SourceError(f"{source.missing_end}; the rows up to there are in {paths.csv}")
     except BaseException as error:
         summary.seconds = time.perf_counter() - begin
         status: Status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
@@ -135,18 +132,6 @@ def record(
     status = "interrupted" if summary.interrupted else "complete"
     write_sidecar(paths.sidecar, _sidecar(pipeline, source, options, summary, status))
     return summary
-
-
-def missing_end(source: Source, last_time_s: float) -> str | None:
-    """Return what a source that was read to its end says of its missing rest, None where nothing is missing.
-
-    Single damaged pictures do not count: those are skipped, and the source's warnings name them.
-    """
-    info = source.info
-    if not source.warnings or info.duration_s is None or info.stills:
-        return None
-    slack_s = max(3.0 / (info.fps or 30.0), 0.15)
-    return source.warnings[-1] if last_time_s + slack_s < info.duration_s else None
 
 
 def _open_sinks(

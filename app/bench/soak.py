@@ -59,6 +59,7 @@ class RepeatedSource:
         self.frames_read = 0
         self.frames_dropped = 0
         self.warnings: list[str] = []
+        self.missing_end: str | None = None
         self._frames = self._read()
 
     def __iter__(self) -> Self:

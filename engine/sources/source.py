@@ -45,6 +45,8 @@ class Source(Protocol):
 
     frames_read: frames handed out so far. frames_dropped: frames that could not be read and were skipped so
     far; each leaves a hole in `Frame.index`. warnings: sentences for people, bounded in number.
+    missing_end: what is known of a rest that should be there and cannot be read, one sentence, also the last
+    of the warnings; None until the frames before it were read.
     """
 
     @property
@@ -58,6 +60,9 @@ class Source(Protocol):
 
     @property
     def warnings(self) -> list[str]: ...  # noqa: D102
+
+    @property
+    def missing_end(self) -> str | None: ...  # noqa: D102
 
     def __iter__(self) -> Iterator[Frame]: ...
 
@@ -77,11 +82,13 @@ class ReadLog:
     """What a reader noticed: its position in the source, and warnings, of which the first few are kept.
 
     position: pictures met so far, read or not; the index of the next one.
+    missing_end: see `Source`.
     """
 
     def __init__(self) -> None:
         self.position = 0
         self.warnings: list[str] = []
+        self.missing_end: str | None = None
         self._more = 0
 
     def warn(self, message: str) -> None:
@@ -96,9 +103,14 @@ class ReadLog:
         else:
             self.warnings[MAX_WARNINGS] = counted
 
-    def conclude(self, message: str) -> None:
-        """Keep a warning however many there are: the last word on a source."""
-        self.warnings.append(message)
+    def miss_end(self, message: str) -> None:
+        """Take note that the rest of the source is missing; kept however many warnings there are.
+
+        What is said first is the cause, and stands.
+        """
+        if self.missing_end is None:
+            self.missing_end = message
+            self.warnings.append(message)
 
 
 class PrefetchedSource:
@@ -120,6 +132,7 @@ class PrefetchedSource:
     ) -> None:
         self.info = info
         self.frames_read = 0
+        self.missing_end: str | None = None
         self._log = log
         self._release = release
         self._reader = Prefetcher(frames, name=f"read {info.name}")
@@ -144,6 +157,7 @@ class PrefetchedSource:
         except StopIteration:
             if self._reader.exhausted:
                 self._next_index = self._log.position
+                self.missing_end = self._log.missing_end
             raise
         self.frames_read += 1
         self._next_index = frame.index + 1

@@ -149,7 +149,7 @@ class _VideoReader:
                     f"{self._path} cannot be read on after frame {self._log.position}: {error.strerror}"
                 ) from error
         yield None
-        self._log.conclude(f"reading ended at frame {self._log.position}: the rest of the file is damaged")
+        self._log.miss_end(f"reading ended at frame {self._log.position}: the rest of the file is damaged")
 
     def _make_frame(self, picture: av.VideoFrame) -> Frame | None:
         lost = self._lost.show(picture.pts)
@@ -205,7 +205,7 @@ class _VideoReader:
         complete = self._stream.frames and self._log.position >= self._stream.frames
         slack_s = max(2 * self._interval_s, 0.1)
         if promised_s is not None and not complete and self._end_s < promised_s - slack_s:
-            self._log.conclude(
+            self._log.miss_end(
                 f"the file is cut short: it ends after {self._end_s:.3f} s "
                 f"of the {promised_s:.3f} s it promises"
             )

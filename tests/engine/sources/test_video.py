@@ -161,6 +161,7 @@ def test_many_damaged_pictures_leave_a_bounded_list_of_warnings(
         assert source.frames_dropped == 30
         assert len(source.warnings) == 21
         assert source.warnings[-1] == "10 more warnings like these"
+        assert source.missing_end is None
 
 
 @pytest.mark.parametrize(("name", "options"), [("cut.mp4", {"movflags": "faststart"}), ("cut.mkv", None)])
@@ -180,6 +181,8 @@ def test_a_file_cut_short_gives_its_readable_frames_and_says_so(
         assert [index for index, _ in frames] == list(range(len(frames)))
         assert "the file is cut short: it ends after" in source.warnings[-1]
         assert "of the 1.200 s it promises" in source.warnings[-1]
+        assert source.missing_end == source.warnings[-1]
+    assert source.missing_end == source.warnings[-1]
 
 
 def test_a_whole_file_with_a_long_last_frame_is_not_called_cut_short(
@@ -188,6 +191,7 @@ def test_a_whole_file_with_a_long_last_frame_is_not_called_cut_short(
     with open_source(make_clip(tmp_path / "slow.mkv", times=[0.0, 0.04, 0.08, 2.0])) as source:
         read_all(source)
         assert source.warnings == []
+        assert source.missing_end is None
 
 
 def test_joined_recordings_of_two_sizes_become_one_video(
