@@ -23,6 +23,12 @@ POSE = np.array(
 )  # fmt: skip
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """The networks here are tiny: threads wait for one another longer than they compute."""
+    torch.set_num_threads(1)
+
+
 def draw_person(image: np.ndarray, keypoints: np.ndarray) -> None:
     for first, second in COCO17.limbs:
         a, b = (tuple(int(v) for v in np.round(keypoints[i])) for i in (first, second))
