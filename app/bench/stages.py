@@ -12,7 +12,8 @@ import numpy as np
 
 from app.bench.synthetic import crowd_outputs, walking_people
 from app.bench.timing import Timing, measure
-from engine.decode.bottom_up import decode_bottom_up
+from engine.decode.bottom_up import decode_bottom_up, merge_heatmaps, stack_tags
+from engine.decode.grouping import find_peaks, group_peaks
 from engine.decode.single import decode_crops
 from engine.model import open_model
 from engine.model_file import ModelSpec
@@ -115,17 +116,24 @@ def _bottom_up_stages(image: Image, settings: EstimatorSettings) -> Iterator[Sta
     yield StageTiming("letterbox", on, measure(lambda: letterbox(image, spec)))
     outputs = model.run(inputs)
     model.close()
-    yield StageTiming("peaks and grouping", on, measure_grouping(outputs, matrix, inputs.shape[2:], spec))
+    yield StageTiming("decode frame", on, measure_decoding(outputs, matrix, inputs.shape[2:], spec))
     finest = min(output.stride for output in spec.heatmap_outputs)
     crowd, size = crowd_outputs(spec, CROWD, CROWD_MAP), (CROWD_MAP * finest, CROWD_MAP * finest)
     on = f"{CROWD} people, {spec.skeleton.count}x{CROWD_MAP}x{CROWD_MAP}"
-    yield StageTiming("peaks and grouping", on, measure_grouping(crowd, np.eye(2, 3), size, spec))
+    yield StageTiming("decode frame", on, measure_decoding(crowd, np.eye(2, 3), size, spec))
+    yield StageTiming("of it, peaks and grouping", on, measure_grouping(crowd, spec))
 
 
-def measure_grouping(
+def measure_grouping(outputs: dict[str, Float], spec: ModelSpec) -> Timing:
+    """Return the time from merged heatmaps to peaks grouped into people, heatmap px."""
+    heatmaps, tags = merge_heatmaps(outputs, spec)[0], stack_tags(outputs, spec)
+    return measure(lambda: group_peaks(find_peaks(heatmaps, tags)))
+
+
+def measure_decoding(
     outputs: dict[str, Float], matrix: np.ndarray, input_size: tuple[int, ...], spec: ModelSpec
 ) -> Timing:
-    """Return the time from the outputs of a bottom-up network to people."""
+    """Return the time from the outputs of a bottom-up network to people, sub-pixel places included."""
     settings = EstimatorSettings()
     return measure(
         lambda: decode_bottom_up(

@@ -18,6 +18,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from app.bench.synthetic import crowd_outputs
 from engine.decode.bottom_up import decode_bottom_up, merge_heatmaps
 from engine.decode.grouping import find_peaks, group_peaks
 from engine.decode.peaks import METHODS, decode_heatmaps
@@ -27,35 +28,6 @@ from engine.skeleton import COCO17
 
 SIZE = 256
 PEOPLE = 10
-
-
-def make_crowd(people: int, size: int = SIZE, seed: int = 7) -> dict[str, np.ndarray]:
-    """Return heatmaps (1, 17, size / 2, ..) and (1, 17, size, ..) and tags of people on a grid, with noise.
-
-    Gaussians of sigma 2, tags three apart with noise, and a floor of noise as networks have it.
-    """
-    rng = np.random.default_rng(seed)
-    columns = int(np.ceil(np.sqrt(people)))
-    corners = np.array([(i % columns, i // columns) for i in range(people)]) * (size / columns)
-    points = corners[:, None] + rng.uniform(0.15, 0.85, (people, 17, 2)) * (size / columns)
-    heights = rng.uniform(0.5, 0.95, (people, 17))
-    outputs = {}
-    for name, stride in (("heatmaps_0", 2), ("heatmaps_1", 1)):
-        rows, across = np.mgrid[: size // stride, : size // stride]
-        maps = rng.uniform(0, 0.01, (17, *rows.shape))
-        for person, height in zip((points + 0.5) / stride - 0.5, heights):
-            for keypoint, (x, y) in enumerate(person):
-                squared = (across - x) ** 2 + (rows - y) ** 2
-                np.maximum(maps[keypoint], height[keypoint] * np.exp(-squared / 8), out=maps[keypoint])
-        outputs[name] = maps[None].astype(np.float32)
-    half = size // 2
-    rows, across = np.mgrid[:half, :half]
-    tags = rng.normal(0, 0.1, (17, half, half))
-    for number, person in enumerate((points + 0.5) / 2 - 0.5):
-        for keypoint, (x, y) in enumerate(person):
-            tags[keypoint][(across - x) ** 2 + (rows - y) ** 2 < 16] += 3.0 * number
-    outputs["tags_0"] = tags[None].astype(np.float32)
-    return outputs
 
 
 def group_plainly(heatmaps: np.ndarray, tags: np.ndarray) -> list[list[tuple[int, int, float]]]:
@@ -115,9 +87,9 @@ def make_spec(kind: str) -> ModelSpec:
 
 def bench_grouping() -> dict[str, float]:
     """Return the times in ms of peaks and grouping of ten people on 17×256×256 maps, ours and plain."""
-    crowd = make_crowd(PEOPLE)
     spec = make_spec("bottom-up")
-    heatmaps, tags = np.ascontiguousarray(crowd["heatmaps_1"][0]), crowd["tags_0"][0]
+    crowd = crowd_outputs(spec, PEOPLE, SIZE)
+    heatmaps, tags = merge_heatmaps(crowd, spec)[0], crowd["tags_0"][0]
     peaks = find_peaks(heatmaps, tags)
     assert len(group_peaks(peaks)) == len(group_plainly(heatmaps, tags)) == PEOPLE
     matrix, size = np.eye(3)[:2], (2 * SIZE, 2 * SIZE)
