@@ -44,7 +44,7 @@ class SmoothingSettings(Settings):
 class TrackerSettings(Settings):
     """How people are followed through time."""
 
-    min_person_score: float = Field(0.25, ge=0, le=1)
+    min_person_score: float = Field(0.4, ge=0, le=1)
     """A person scored below this starts no track."""
     min_similarity: float = Field(0.2, ge=0, le=1)
     """Gate on the mix of OKS and box IoU below which a person and a track never match."""
@@ -56,6 +56,14 @@ class TrackerSettings(Settings):
     """How long a lost track is remembered."""
     max_people: int = Field(50, gt=0)
     """At most this many tracks at once."""
+    appearance_weight: float = Field(0.8, ge=0, le=1)
+    """How much quite other clothes take from a match where pose is ambiguous; 0 ignores them."""
+    sure_find_score: float = Field(0.5, ge=0, le=1)
+    """Somebody the finder scores so high is confirmed by one of its runs, others need two."""
+    sure_score: float = Field(0.45, ge=0, le=1)
+    """A track whose mean score is below this is dropped once the finder misses it too often."""
+    max_missed_finds: int = Field(3, gt=0)
+    """How many finder runs in a row may miss such a track."""
     smoothing: SmoothingSettings = SmoothingSettings()
 
 
@@ -80,7 +88,7 @@ class EstimatorSettings(Settings):
     """Shorter side of the frame in bottom-up and finder, px, rounded up to 32; None takes the model's."""
     max_people: int = Field(30, gt=0)
     """At most this many people per frame."""
-    min_person_score: float = Field(0.15, ge=0, le=1)
+    min_person_score: float = Field(0.25, ge=0, le=1)
     """Weaker people are dropped before tracking."""
     min_keypoint_score: float = Field(0.2, ge=0, le=1)
     """Weaker keypoints have no say in a top-down person's box."""

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 Float = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
+APPEARANCE_SHAPE = (2, 24)
+"""Regions of the body (torso, thighs) and entries of the descriptor of each."""
+
 
 class KeypointState(IntEnum):
     """How a tracked keypoint of this frame came about."""
@@ -58,12 +61,17 @@ class Person:
 
     keypoints: (K, 2) float32 frame px; scores: (K,) float32 in [0, 1], 0 where there is no peak at all.
     bbox: (4,) float32 xyxy frame px; score: the person's score in [0, 1].
+    appearance: `APPEARANCE_SHAPE` float32, per region of the body the square roots of colour frequencies, of
+    norm 1, or 0 where the region does not show; None where nothing is known. found: the score that a finder
+    gave this person if one ran on this frame, 0 where it saw nobody there, None where none ran.
     """
 
     keypoints: Float
     scores: Float
     bbox: Float
     score: float
+    appearance: Float | None = None
+    found: float | None = None
 
     def __repr__(self) -> str:
         return _shape_repr(self, ("keypoints", "scores", "bbox", "score"))

@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from engine.estimator.appearance import describe_people
 from engine.estimator.bottom_up import BottomUpEstimator
 from engine.estimator.budget import candidate_sizes, choose_finder, measure_finder, measure_person
 from engine.estimator.top_down import TopDownEstimator
@@ -15,7 +17,7 @@ from engine.settings import EstimatorSettings
 from engine.skeleton import Skeleton
 from engine.structures import Frame, Person
 from engine.timing import Stopwatch
-from engine.tracking.oks import suppress_duplicates
+from engine.tracking.oks import suppress_duplicates, suppress_scraps
 from engine.tracking.tracker import PredictedTrack
 
 LOGGER = logging.getLogger(__name__)
@@ -29,6 +31,10 @@ SAME_PERSON_IOU = 0.3
 """A found person and a track whose boxes overlap less are two people."""
 GROW_IOU = 0.5
 """A track's box grows to hold a found person's box that overlaps it at least so much."""
+SHADOW_IOU = 0.25
+"""Tracks whose boxes overlap so much may be two on one person."""
+SHADOW_MISSES = 2
+"""Finder runs in a row that saw one person where two tracks are."""
 MIN_BOX_SIDE = 4.0
 UNSURE_SCORE = 0.3
 """A track whose person scores below this calls the finder."""
@@ -38,7 +44,7 @@ class FollowingEstimator:
     """Crops where tracks are predicted and where the finder sees somebody new.
 
     The finder runs on the first frame, every `find_interval_s` seconds of source time, and sooner when a
-    track is lost or unsure or nobody is there.
+    track is new, lost or unsure or nobody is there.
 
     auto: measure on the first frame what this machine can do, and choose the finder's size and interval.
     """
@@ -93,7 +99,9 @@ class FollowingEstimator:
             self._choose(frame)
         size = frame.image.shape[:2]
         cropped = [track for track in tracks if track.unseen_s <= CROP_LOST_S and _usable(track.bbox, size)]
+        cropped = drop_shadows(cropped)
         boxes = np.array([track.bbox for track in cropped], np.float64).reshape(-1, 4)
+        found: list[Person] | None = None
         if self._is_due(frame.time_s, tracks):
             self._last_find_s = frame.time_s
             with watch.stage("find"):
@@ -103,7 +111,11 @@ class FollowingEstimator:
         people = self._top_down.estimate(frame.image, boxes, watch)
         with watch.stage("decode"):
             kept = [person for person in people if person.score >= self._settings.min_person_score]
-            return suppress_duplicates(kept, self.skeleton, self._settings.duplicate_oks)
+            kept = suppress_duplicates(kept, self.skeleton, self._settings.duplicate_oks)
+            kept = suppress_scraps(kept, self.skeleton)
+            if found is not None:
+                kept = mark_found(kept, found)
+            return describe_people(frame.image, kept, self.skeleton)
 
     def _is_due(self, time_s: float, tracks: Sequence[PredictedTrack]) -> bool:
         if self._last_find_s is None or time_s < self._last_find_s:
@@ -112,7 +124,9 @@ class FollowingEstimator:
         since = time_s - self._last_find_s + 1e-6
         if since >= self._interval_s:
             return True
-        unsure = not tracks or any(track.unseen_s > 0 or _score(track) < UNSURE_SCORE for track in tracks)
+        unsure = not tracks or any(
+            not track.confirmed or track.unseen_s > 0 or _score(track) < UNSURE_SCORE for track in tracks
+        )
         return unsure and since >= max(RETRY_S, self._interval_s / 3)
 
     def _choose(self, frame: Frame) -> None:
@@ -167,6 +181,39 @@ def merge_boxes(tracked: np.ndarray, found: np.ndarray) -> np.ndarray:
             low = np.minimum(tracked[row, :2], found[column, :2])
             boxes[row] = np.concatenate([low, np.maximum(tracked[row, 2:], found[column, 2:])])
     return np.concatenate([boxes, found[sorted(new)]])
+
+
+def drop_shadows(tracks: Sequence[PredictedTrack]) -> list[PredictedTrack]:
+    """Leave out tracks that overlap one the finder sees while it has missed them several times in a row.
+
+    Cropping finds a person in every box: the track of somebody who is hidden would move on with who hides
+    them, and a second track on one person would last forever. Without a crop such a track is unseen, until
+    the finder sees two people again.
+
+    Returns:
+        the tracks kept, in the order given.
+    """
+    boxes = np.array([track.bbox for track in tracks]).reshape(-1, 4)
+    missed = np.array([track.missed_finds for track in tracks])
+    hidden = (bbox_iou(boxes, boxes) >= SHADOW_IOU) & (missed[None] == 0)
+    shadow = hidden.any(axis=1) & (missed >= SHADOW_MISSES)
+    return [track for track, drop in zip(tracks, shadow, strict=True) if not drop]
+
+
+def mark_found(people: Sequence[Person], found: Sequence[Person]) -> list[Person]:
+    """Return the people with `found`: the score of the finder's person in the same place, 0 if it has none.
+
+    People and found ones are paired one to one by IoU, so that one find does not vouch for two people.
+    """
+    iou = bbox_iou(
+        np.array([person.bbox for person in people]).reshape(-1, 4),
+        np.array([person.bbox for person in found]).reshape(-1, 4),
+    )
+    support = np.zeros(len(people))
+    for row, column in zip(*linear_sum_assignment(-iou), strict=True):
+        if iou[row, column] >= SAME_PERSON_IOU:
+            support[row] = found[int(column)].score
+    return [replace(person, found=float(score)) for person, score in zip(people, support, strict=True)]
 
 
 def _usable(bbox: np.ndarray, frame_size: tuple[int, ...]) -> bool:

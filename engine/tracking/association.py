@@ -20,6 +20,10 @@ SIZE_CHECK_S = 0.2
 """Up to this gap a pose of another size does not fit anyway; the wide OKS after it needs a check."""
 MAX_SIZE_RATIO = 1.6
 """People whose shared keypoints spread so differently are two people, plus growth with time unseen."""
+SAME_CLOTHES, OTHER_CLOTHES = 0.9, 0.65
+"""Appearances more alike than the first raise no doubt, those less alike than the second the greatest."""
+LOST_S = 0.5
+"""After this gap a prediction is vague, so that clothes have a say even where one person only fits it."""
 SIZE_GROWTH = 0.3
 """What may be added to that ratio per second unseen."""
 
@@ -86,6 +90,40 @@ def _size_ratio(predicted: Array, keypoints: Array, shared: Mask, sizes: Array) 
     noise = 0.06 * sizes[:, None]
     first, second = spread(predicted, "nmk,nkd") + noise, spread(keypoints, "nmk,mkd") + noise
     return np.maximum(first / second, second / first)
+
+
+def compare_appearance(first: Array, second: Array) -> tuple[Array, Mask]:
+    """Return how alike (N, R, A) and (M, R, A) descriptors are, and where they share a region: (N, M) each.
+
+    The mean Bhattacharyya coefficient of the regions that both show.
+    """
+    shows, shown = np.any(first, axis=-1).astype(np.float64), np.any(second, axis=-1).astype(np.float64)
+    shared = shows @ shown.T
+    return np.einsum("nra,mra->nm", first, second) / np.maximum(shared, 1.0), shared > 0
+
+
+def weigh_appearance(
+    fits: Array, first: Array, second: Array, gap_s: Array, *, minimum: float, weight: float
+) -> Array:
+    """Return fits lowered where several candidates fit by pose, or the track is lost, and clothes differ.
+
+    Where pose is not ambiguous it is right, whatever light and turning do to colours. Where two people cross,
+    the nearer one fits both tracks; only clothes tell that the track behind must not move on with it.
+
+    Args:
+        fits: (N, M) in [0, 1].
+        first: (N, R, A) appearance of the tracks, norm 1 per region, 0 where unknown.
+        second: (M, R, A) appearance of the people.
+        gap_s: (N,) seconds since the tracks were last seen.
+        minimum: fits below this are no candidates.
+        weight: share of a fit that quite other clothes take away.
+    """
+    alike, known = compare_appearance(first, second)
+    doubt = np.clip((SAME_CLOTHES - alike) / (SAME_CLOTHES - OTHER_CLOTHES), 0.0, 1.0)
+    candidates = fits >= minimum
+    several = (candidates.sum(axis=1, keepdims=True) > 1) | (candidates.sum(axis=0, keepdims=True) > 1)
+    matters = (several | (gap_s > LOST_S)[:, None]) & known
+    return fits * (1 - weight * doubt * matters)
 
 
 def assign(fits: Array, minimum: float, trust: Array) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.skeleton import Skeleton
-from engine.structures import Person
+from engine.structures import APPEARANCE_SHAPE, Person
 from engine.tracking.oks import distinct_rows
 
 Array = NDArray[np.float64]
@@ -24,6 +24,7 @@ class Observed:
 
     keypoints: (M, K, 2) frame px as decoded; scores: (M, K) in [0, 1]; valid: (M, K) which of them count;
     boxes: (M, 4) xyxy frame px; score: (M,); sizes: (M,) px, the square roots of the boxes' areas.
+    appearance: (M, R, A) as of `Person`, 0 where unknown; found: (M,) finder's score, NaN where none ran.
     """
 
     keypoints: Array
@@ -32,6 +33,8 @@ class Observed:
     boxes: Array
     score: Array
     sizes: Array
+    appearance: Array
+    found: Array
 
 
 def stack_people(people: Sequence[Person], skeleton: Skeleton, min_keypoint_score: float) -> Observed:
@@ -64,7 +67,16 @@ def stack_people(people: Sequence[Person], skeleton: Skeleton, min_keypoint_scor
     rows = distinct_rows(keypoints, scores * finite, skeleton.sigmas, sizes**2, DUPLICATE_ALIKE)
     valid = (scores >= min_keypoint_score) & (scores > 0) & finite
     rows = rows[valid[rows].any(axis=1)]
-    return Observed(keypoints[rows], scores[rows], valid[rows], boxes[rows], score[rows], sizes[rows])
+    appearance, found = np.zeros((len(rows), *APPEARANCE_SHAPE)), np.full(len(rows), np.nan)
+    for place, row in enumerate(rows):
+        person = people[row]
+        if person.appearance is not None:
+            appearance[place] = person.appearance
+        if person.found is not None:
+            found[place] = person.found
+    return Observed(
+        keypoints[rows], scores[rows], valid[rows], boxes[rows], score[rows], sizes[rows], appearance, found
+    )
 
 
 def pose_boxes(keypoints: Array, valid: Mask, margin: float = 0.1) -> Array:

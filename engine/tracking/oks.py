@@ -15,6 +15,14 @@ Array = NDArray[np.float64]
 
 MIN_SHARED_SCORE = 0.1
 """A keypoint scored below this says nothing about whether two people are one."""
+SCRAP_SURE_SCORE = 0.3
+"""Only keypoints scored at least this are looked at to tell a scrap."""
+SCRAP_ALIKE = 0.4
+"""A scrap lies at least so much on a stronger person: limbs of other people pull it away in part."""
+SCRAP_INSIDE = 0.8
+"""Or so much of its box lies inside the stronger person's box,"""
+SCRAP_SCORE = 0.75
+"""while it scores less than this share of the stronger one: a person close behind scores well too."""
 
 
 def oks_matrix(
@@ -153,3 +161,34 @@ def suppress_duplicates(people: Sequence[Person], skeleton: Skeleton, threshold:
         threshold,
     )
     return [people[row] for row in rows]
+
+
+def suppress_scraps(people: Sequence[Person], skeleton: Skeleton) -> list[Person]:
+    """Drop clearly weaker people who are made of parts of a stronger one.
+
+    A crop that holds two people, or half of one, yields poses that mix keypoints of both, too unlike either
+    for `suppress_duplicates`. Such a scrap scores clearly less than the person it lies on, and either its
+    sure keypoints lie on that person's own, or its box lies inside.
+
+    Args:
+        people: of one frame, with finite boxes.
+        skeleton: whose OKS sigmas to use.
+
+    Returns:
+        the people kept, in the order given.
+    """
+    if len(people) < 2:
+        return list(people)
+    keypoints = np.array([person.keypoints for person in people], np.float64)
+    scores = np.nan_to_num(np.array([person.scores for person in people], np.float64))
+    boxes = np.array([person.bbox for person in people], np.float64)
+    score = np.array([person.score for person in people])
+    areas = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1)
+    sure = (scores >= SCRAP_SURE_SCORE) & np.isfinite(keypoints).all(axis=-1)
+    alike = shared_oks(keypoints, sure, skeleton.sigmas, areas)
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    inside = np.maximum(high - low, 0).prod(axis=-1) / np.maximum(areas, 1e-9)[:, None]
+    weaker = score[:, None] < SCRAP_SCORE * score[None]
+    scrap = (weaker & ((alike >= SCRAP_ALIKE) | (inside >= SCRAP_INSIDE))).any(axis=1)
+    return [person for person, drop in zip(people, scrap, strict=True) if not drop]

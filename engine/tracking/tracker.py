@@ -12,14 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import SourceError
+from engine.geometry import bbox_iou
 from engine.settings import TrackerSettings
 from engine.skeleton import Skeleton
 from engine.structures import Float, KeypointState, Person, TrackedPerson
-from engine.tracking.association import assign, likeness
+from engine.tracking.association import assign, compare_appearance, likeness, weigh_appearance
 from engine.tracking.kalman import Array, KeypointFilters, Mask
 from engine.tracking.observed import Observed, pose_boxes, stack_people
 from engine.tracking.oks import shared_oks
 from engine.tracking.smoothing import build_smoother
+from engine.tracking.tracks import Tracks
 
 NEWCOMER_ALIKE = 0.5
 """Somebody more alike than this to a person who has a track starts none."""
@@ -27,8 +29,24 @@ WEAK_GAP_S = 0.5
 """A weak person continues a track that was seen at most this long ago."""
 TENTATIVE_TRUST = 0.9
 """Weight of a tentative track's claim against a confirmed one's."""
+UNSEEN_TRUST = 0.8
+"""Weight of the claim of a track not seen in the last frame: two tracks on one body must not take turns."""
 GAP_DOUBT = 1.0
 """How fast trust in a track falls, per second unseen: it must not take the person of one seen just now."""
+FINDS_NEEDED = 2
+"""Finder runs that must see a tentative track before it is confirmed: a false find seldom comes twice."""
+SCORE_S = 1.0
+"""Time constant of a track's mean score."""
+APPEARANCE_S = 2.0
+"""Time constant of a track's appearance: clothes stay, light changes slowly."""
+TWIN_IOU, TWIN_ALIKE = 0.3, 0.9
+"""Two tracks that overlap so much in clothes so alike are one person, if the finder sees one there,"""
+TWIN_FINDS = 3
+"""in so many of its runs in a row."""
+BETTER_VIEW = 0.03
+"""How much higher a second view of a person must score to replace the pose that continues the track."""
+CLEAR_IOU = 0.1
+"""Clothes are learnt only of somebody whose box nobody else's overlaps more than this."""
 KNOWN_S = 1.0
 """A keypoint unseen for longer has no say in its track's box and matches."""
 SIZE_S = 0.5
@@ -43,7 +61,8 @@ class PredictedTrack:
 
     track_id: 0 while tentative. keypoints: (K, 2) float32 frame px, NaN where never seen. scores: (K,)
     float32 as of the last update, 0 where unseen. bbox: (4,) float32 xyxy frame px. unseen_s: seconds from
-    the last sighting to the last update, 0 for a track that was seen then.
+    the last sighting to the last update, 0 for a track that was seen then. missed_finds: finder runs in a row
+    that saw nobody where the track was seen.
     """
 
     track_id: int
@@ -52,46 +71,7 @@ class PredictedTrack:
     bbox: Float
     confirmed: bool
     unseen_s: float
-
-
-@dataclass(slots=True, eq=False)
-class _Tracks:
-    """What is known of each live track, one row each, beside its keypoints' filters."""
-
-    track_id: NDArray[np.int64]
-    born_s: Array
-    seen_for_s: Array
-    unseen_s: Array
-    size: Array
-    score: Array
-    scores: Array
-
-    @classmethod
-    def none(cls, keypoints: int) -> "_Tracks":
-        blank = np.zeros(0)
-        return cls(np.zeros(0, np.int64), blank, blank, blank, blank, blank, np.zeros((0, keypoints)))
-
-    def __len__(self) -> int:
-        return len(self.track_id)
-
-    def add(self, people: Observed, chosen: Sequence[int], time_s: float) -> None:
-        """Append a tentative track for each chosen person."""
-        if len(chosen) == 0:
-            return
-        blank = np.zeros(len(chosen))
-        self.track_id = np.concatenate([self.track_id, blank.astype(np.int64)])
-        self.born_s = np.concatenate([self.born_s, blank + time_s])
-        self.seen_for_s = np.concatenate([self.seen_for_s, blank])
-        self.unseen_s = np.concatenate([self.unseen_s, blank])
-        self.size = np.concatenate([self.size, people.sizes[chosen]])
-        self.score = np.concatenate([self.score, people.score[chosen]])
-        self.scores = np.concatenate([self.scores, people.scores[chosen]])
-
-    def keep(self, rows: NDArray[np.intp]) -> None:
-        """Keep these rows and forget the others."""
-        self.track_id, self.born_s = self.track_id[rows], self.born_s[rows]
-        self.seen_for_s, self.unseen_s = self.seen_for_s[rows], self.unseen_s[rows]
-        self.size, self.score, self.scores = self.size[rows], self.score[rows], self.scores[rows]
+    missed_finds: int = 0
 
 
 class Tracker:
@@ -104,11 +84,12 @@ class Tracker:
 
     def reset(self) -> None:
         """Forget everybody for a new sequence, whose time may start anywhere and whose ids start at 1."""
-        self._tracks = _Tracks.none(self.skeleton.count)
+        self._tracks = Tracks.none(self.skeleton.count)
         self._filters = KeypointFilters(self.skeleton.count, self.settings.smoothing)
         self._smoother = build_smoother(self.skeleton.count, self.settings.smoothing)
         self._last_id = 0
         self._time_s: float | None = None
+        self._has_finder = False
 
     def update(self, people: Sequence[Person], time_s: float) -> list[TrackedPerson]:
         """Continue tracks with the people of the next frame.
@@ -130,8 +111,11 @@ class Tracker:
         dt = self._step_to(time_s)
         self._time_s = time_s
         seen = stack_people(people, self.skeleton, self.settings.smoothing.min_keypoint_score)
+        self._has_finder |= bool(np.isfinite(seen.found).any())
         found = self._match(seen, dt)
-        born = self._choose_newcomers(seen, found[found >= 0])
+        second_view = self._second_views(seen, dt)
+        self._take_better_views(seen, found, second_view)
+        born = self._choose_newcomers(seen, found[found >= 0], second_view)
         self._tracks.add(seen, born, time_s)
         self._filters.add(len(born))
         self._smoother.add(len(born))
@@ -162,6 +146,7 @@ class Tracker:
                 bbox=boxes[row].copy(),
                 confirmed=bool(tracks.track_id[row] > 0),
                 unseen_s=float(tracks.unseen_s[row]),
+                missed_finds=int(tracks.missed[row]),
             )
             for row in range(len(tracks))
         ]
@@ -200,7 +185,12 @@ class Tracker:
             seen.keypoints, seen.valid, seen.boxes,
             sigmas=self._sigmas, oks_weight=settings.oks_weight,
         )  # fmt: skip
+        fits = weigh_appearance(
+            fits, tracks.appearance, seen.appearance, gap_s,
+            minimum=settings.min_similarity, weight=settings.appearance_weight,
+        )  # fmt: skip
         trust = np.where(tracks.track_id > 0, 1.0, TENTATIVE_TRUST) / (1 + GAP_DOUBT * tracks.unseen_s)
+        trust *= np.where(tracks.unseen_s > 0, UNSEEN_TRUST, 1.0)
         strong = seen.score >= settings.min_person_score
         recent = tracks.unseen_s <= WEAK_GAP_S
         for columns, rows in ((strong, np.ones_like(recent)), (~strong, recent)):
@@ -210,18 +200,46 @@ class Tracker:
                 found[row_index[row]] = column_index[column]
         return found
 
-    def _choose_newcomers(self, seen: Observed, taken: NDArray[np.intp]) -> list[int]:
-        """Indices of the people who start a track: strong, and not part of anybody who has one."""
+    def _second_views(self, seen: Observed, dt: float) -> Mask:
+        """(P, M) whether a person wears the clothes of a track that is expected in the same place."""
+        alike, known = compare_appearance(self._tracks.appearance, seen.appearance)
+        if not known.any():
+            return known
+        boxes = pose_boxes(self._filters.forecast(dt).position, self._known())
+        return known & (alike >= TWIN_ALIKE) & (bbox_iou(boxes, seen.boxes) >= TWIN_IOU)
+
+    def _take_better_views(self, seen: Observed, found: NDArray[np.intp], second_view: Mask) -> None:
+        """Start a track's keypoints afresh where the finder yields a clearly better view of its person.
+
+        A crop once led astray yields a garbled pose, whose box is the next crop: it would stay so.
+        """
+        free = np.setdiff1d(np.flatnonzero(seen.found > 0), found)
+        for row in np.flatnonzero((found >= 0) & second_view[:, free].any(axis=1)):
+            views = [index for index in free[second_view[row, free]] if index not in found]
+            best = max(views, key=lambda index: seen.score[index], default=-1)
+            if best >= 0 and seen.score[best] > seen.score[found[row]] + BETTER_VIEW:
+                found[row] = best
+                self._filters.unseen_s[row] = np.inf
+
+    def _choose_newcomers(self, seen: Observed, taken: NDArray[np.intp], second_view: Mask) -> list[int]:
+        """Indices of the people who start a track: strong, and not part of anybody who has one.
+
+        Where there is a finder, only somebody it sees starts one: the rest are crops of tracks that stray.
+        Somebody in the clothes of a track that is expected there is a second view of the same person.
+        """
         strong = seen.score >= self.settings.min_person_score
+        if self._has_finder:
+            strong &= seen.found > 0
+        strong &= ~second_view.any(axis=0)
         strong[taken] = False
         room = self.settings.max_people - len(self._tracks)
         candidates = np.flatnonzero(strong)
         if len(candidates) == 0 or room <= 0:
             return []
-        alike = shared_oks(seen.keypoints, seen.valid, self._sigmas, seen.sizes**2)
+        same = shared_oks(seen.keypoints, seen.valid, self._sigmas, seen.sizes**2)
         present, born = [int(index) for index in taken], []
         for index in candidates[np.argsort(-seen.score[candidates], kind="stable")][:room]:
-            if not present or alike[index, present].max() <= NEWCOMER_ALIKE:
+            if not present or same[index, present].max() <= NEWCOMER_ALIKE:
                 present.append(int(index))
                 born.append(int(index))
         return sorted(born)
@@ -241,6 +259,7 @@ class Tracker:
         tracks.score[rows] = seen.score[people]
         tracks.size[rows] += (1 - np.exp(-dt / SIZE_S)) * (seen.sizes[people] - tracks.size[rows])
         tracks.unseen_s = np.where(was_seen, 0.0, tracks.unseen_s + dt)
+        self._judge(seen, rows, people, dt)
         older = len(tracks) - born
         tracks.seen_for_s[:older] += np.where(was_seen[:older], dt, 0.0)
         state, fresh = self._filters.step(dt, measured, scores, valid, tracks.size)
@@ -248,11 +267,58 @@ class Tracker:
             state[valid] = KeypointState.MEASURED
         keypoints, velocity = self._smoother.step(dt, measured, state, fresh, self._filters)
         confirmed = (tracks.track_id == 0) & was_seen & (tracks.seen_for_s >= self.settings.confirm_s - 1e-9)
+        if self._has_finder and self.settings.confirm_s > 0:
+            confirmed &= tracks.finds >= FINDS_NEEDED
         tracks.track_id[confirmed] = self._last_id + 1 + np.arange(confirmed.sum())
         self._last_id += int(confirmed.sum())
         shown = self._show(keypoints, velocity, state, measured)
         self._forget()
         return shown
+
+    def _judge(self, seen: Observed, rows: NDArray[np.intp], people: NDArray[np.intp], dt: float) -> None:
+        """Follow score, finder support and clothes of the tracks `rows`, seen as `people`."""
+        tracks, settings = self._tracks, self.settings
+        tracks.mean_score[rows] += (1 - np.exp(-dt / SCORE_S)) * (
+            seen.score[people] - tracks.mean_score[rows]
+        )
+        if np.isfinite(seen.found).any():
+            found = np.zeros(len(tracks))
+            found[rows] = seen.found[people]
+            tracks.finds += (found > 0) + 1.0 * (found >= settings.sure_find_score)
+            tracks.missed = np.where(found > 0, 0, tracks.missed + 1)
+            self._count_twins(found > 0)
+        overlap = bbox_iou(seen.boxes[people], seen.boxes)
+        overlap[np.arange(len(people)), people] = 0.0
+        known = seen.appearance[people].any(axis=(1, 2)) & (seen.score[people] >= settings.min_person_score)
+        clear = known & (overlap <= CLEAR_IOU).all(axis=1)
+        rows, people = rows[clear], people[clear]
+        tracks.learnt_s[rows] += dt
+        gain = np.maximum(1 - np.exp(-dt / APPEARANCE_S), dt / tracks.learnt_s[rows])[:, None, None]
+        news = seen.appearance[people]
+        unknown = ~tracks.appearance[rows].any(axis=-1, keepdims=True)
+        gain = np.where(unknown, 1.0, gain) * news.any(axis=-1, keepdims=True)
+        mean = tracks.appearance[rows] + gain * (news - tracks.appearance[rows])
+        tracks.appearance[rows] = mean / np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-9)
+
+    def _count_twins(self, vouched: Mask) -> None:
+        """Count, for each track, that the finder sees one person for it and an older track.
+
+        Two tracks can share one person for long, each seen in some frames and vouched for in turn; people
+        who hide each other wear other clothes, or are seen apart sooner or later.
+        """
+        tracks = self._tracks
+        position = self._filters.motion.position
+        boxes = pose_boxes(position, self._known())
+        alike, known = compare_appearance(tracks.appearance, tracks.appearance)
+        near = (bbox_iou(boxes, boxes) >= TWIN_IOU) & known & (alike >= TWIN_ALIKE)
+        older = np.tri(len(tracks), k=-1, dtype=bool)
+        one = vouched[:, None] != vouched[None]
+        both = vouched[:, None] & vouched[None]
+        tracks.twin = np.where(
+            (near & older & one).any(axis=1),
+            tracks.twin + 1,
+            np.where((older & near & both).any(axis=1) | ~(near & older).any(axis=1), 0, tracks.twin),
+        )
 
     def _show(
         self, keypoints: Array, velocity: Array, state: NDArray[np.int8], measured: Array
@@ -281,10 +347,17 @@ class Tracker:
         ]
 
     def _forget(self) -> None:
-        """Drop lost tracks after `keep_alive_s` and tentative ones after `confirm_s`."""
+        """Drop lost tracks after `keep_alive_s`, tentative ones after `confirm_s`, twins, and false finds.
+
+        A crop finds a person in anything, so a track that the finder keeps missing and that scores like
+        background is none; one that scores well stays, since finders miss people too.
+        """
         tracks, settings = self._tracks, self.settings
         patience = np.where(tracks.track_id > 0, settings.keep_alive_s, settings.confirm_s)
         alive = tracks.unseen_s <= patience + 1e-9
+        poor = (tracks.track_id == 0) | (tracks.mean_score < settings.sure_score)
+        limit = np.where(tracks.track_id > 0, settings.max_missed_finds, FINDS_NEEDED)
+        alive &= ~(poor & (tracks.unseen_s == 0) & (tracks.missed >= limit)) & (tracks.twin < TWIN_FINDS)
         if not alive.all():
             rows = np.flatnonzero(alive)
             tracks.keep(rows)

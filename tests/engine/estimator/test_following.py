@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.errors import ModelFileError
-from engine.estimator.following import FollowingEstimator, merge_boxes
+from engine.estimator.following import FollowingEstimator, drop_shadows, mark_found, merge_boxes
 from engine.estimator.frame import WholeFrameEstimator, open_estimator
 from engine.settings import EstimatorSettings
 from engine.skeleton import COCO17
@@ -225,3 +226,33 @@ def test_a_model_of_the_other_kind_is_refused(field: str, top_down_file: Path, b
     wrong = right[{"top_down_model": "bottom_up_model", "bottom_up_model": "top_down_model"}[field]]
     with pytest.raises(ModelFileError, match="model is needed here"):
         open_estimator(EstimatorSettings(**(right | {field: wrong})))
+
+
+def test_where_the_finder_ran_people_carry_its_score_and_elsewhere_none() -> None:
+    finder = FakeFinder(LEFT)
+    estimator = following(finder, find_interval_s=1.0)
+    found = run(estimator, 0.0, track_in(LEFT), track_in(RIGHT, track_id=2))
+    assert [person.found for person in found] == pytest.approx([0.9, 0.0])
+    assert [person.found for person in run(estimator, 0.1, track_in(LEFT))] == [None]
+
+
+def test_one_find_does_not_vouch_for_two_people() -> None:
+    near = person_in([130.0, 100.0, 230.0, 300.0])
+    assert [person.found for person in mark_found([near, person_in(LEFT)], [person_in(LEFT)])] == [0.0, 0.9]
+    assert mark_found([], [person_in(LEFT)]) == []
+
+
+def test_a_track_that_the_finder_misses_gets_no_crop_beside_one_that_it_sees() -> None:
+    seen = track_in(LEFT)
+    hidden = replace(track_in([130.0, 100.0, 230.0, 300.0], track_id=2), missed_finds=2)
+    alone = replace(track_in(RIGHT, track_id=3), missed_finds=5)
+    assert [track.track_id for track in drop_shadows([seen, hidden, alone])] == [1, 3]
+    assert drop_shadows([]) == []
+
+
+def test_a_new_track_calls_the_finder_early() -> None:
+    finder = FakeFinder(LEFT)
+    estimator = following(finder, find_interval_s=0.3)
+    run(estimator, 0.0)
+    run(estimator, 0.1, replace(track_in(LEFT, track_id=0), confirmed=False))
+    assert finder.runs == 2

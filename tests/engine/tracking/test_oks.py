@@ -8,7 +8,7 @@ import pytest
 
 from engine.skeleton import COCO17
 from engine.structures import Person
-from engine.tracking.oks import oks_matrix, suppress_duplicates
+from engine.tracking.oks import oks_matrix, suppress_duplicates, suppress_scraps
 
 VECTORS = Path(__file__).parents[2] / "data/reference/vectors/pycocotools_oks.json"
 BODY = np.array(
@@ -115,3 +115,20 @@ def test_nobody_and_one_person_pass_through() -> None:
     assert suppress_duplicates([], COCO17, 0.7) == []
     alone = person_at(0, 0)
     assert suppress_duplicates([alone], COCO17, 0.7) == [alone]
+
+
+def test_a_weak_pose_made_of_parts_of_a_stronger_one_is_a_scrap() -> None:
+    whole, scrap = person_at(0, 0, 0.8), person_at(0, 0, 0.4)
+    scrap.keypoints[:9] += 30.0
+    assert suppress_scraps([scrap, whole], COCO17) == [whole]
+
+
+def test_somebody_close_behind_who_scores_as_well_is_no_scrap() -> None:
+    people = [person_at(0, 0, 0.8), person_at(12, 0, 0.7)]
+    assert suppress_scraps(people, COCO17) == people
+    assert suppress_scraps(people[:1], COCO17) == people[:1]
+
+
+def test_somebody_weak_elsewhere_is_no_scrap() -> None:
+    people = [person_at(0, 0, 0.8), person_at(400, 0, 0.3)]
+    assert suppress_scraps(people, COCO17) == people
