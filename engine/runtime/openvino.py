@@ -37,7 +37,7 @@ def _import_openvino() -> Any:
 
 
 @cache
-def _core() -> Any:
+def _core(openvino: Any) -> Any:
     """Return the process's one OpenVINO core, which is never freed.
 
     On CPUs with AMX the CPU plugin of each core installs a signal stack of its own, and puts back the one it
@@ -45,7 +45,7 @@ def _core() -> Any:
     stack of the first, which is freed: the next signal, such as Ctrl-C, crashes the process (seen in
     OpenVINO 2026.4).
     """
-    return _import_openvino().Core()
+    return openvino.Core()
 
 
 def _first_line(error: Exception) -> str:
@@ -59,7 +59,7 @@ def openvino_devices() -> dict[str, str]:
     Raises:
         RuntimeUnavailableError: OpenVINO is not installed.
     """
-    core = _core()
+    core = _core(_import_openvino())
     return {name: str(core.get_property(name, "FULL_DEVICE_NAME")).strip() for name in core.available_devices}
 
 
@@ -79,7 +79,7 @@ class OpenVinoRuntime:
 
     def __init__(self, path: Path, spec: ModelSpec, arithmetic: Arithmetic, threads: int = 0) -> None:
         openvino = _import_openvino()
-        core = _core()
+        core = _core(openvino)
         if arithmetic == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             raise RuntimeUnavailableError("this CPU has no bf16 arithmetic; choose precision fp32 or int8")
         self.precision: Arithmetic = arithmetic
