@@ -86,6 +86,9 @@ class EstimatorSettings(Settings):
     """Seconds between finder runs; None: `auto` measures, `top-down` takes 0.5; 0: on every frame."""
     finder_short_side: int | None = Field(None, gt=0)
     """Shorter side of the frame in bottom-up and finder, px, rounded up to 32; None takes the model's."""
+    finder_scales: tuple[float, ...] = Field((1.0, 0.5), min_length=1)
+    """The finder looks at the frame in each of these shares of its short side: small networks know people of
+    some sizes only, and the half scale is where those are found who fill the frame."""
     max_people: int = Field(30, gt=0)
     """At most this many people per frame."""
     min_person_score: float = Field(0.25, ge=0, le=1)

@@ -96,7 +96,7 @@ def evaluate(
         crops = TopDownEstimator(network, flip_test=flip_test)
         if boxes == "finder" and finder is None:
             raise UsageError("boxes 'finder' needs a bottom-up model; give --finder MODEL")
-        find = None if finder is None else BottomUpEstimator(finder, settings)
+        find = None if finder is None else BottomUpEstimator(finder, settings, scales=settings.finder_scales)
         for label in labels:
             image = read_image(label.path)
             if boxes == "truth":

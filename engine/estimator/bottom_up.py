@@ -1,5 +1,6 @@
 """Bottom-up: one run on the whole frame, peaks grouped into people by their tags."""
 
+from collections.abc import Sequence
 from typing import Generic
 
 from engine.decode.bottom_up import decode_bottom_up
@@ -11,17 +12,32 @@ from engine.structures import Image, Person
 from engine.timing import Stopwatch
 from engine.tracking.oks import suppress_duplicates
 
+MIN_SCALED_SIDE = 96
+"""A scale that would make the short side smaller than this, in px, is left out: nobody is seen there."""
+FILLS_FRAME = 0.8
+"""Somebody as long as this share of the frame's short side fills the frame."""
+
 
 class BottomUpEstimator(Generic[NetworkT]):
     """Finds everybody in a picture.
 
     short_side: shorter side of the network input in px, None for the model's own; may be changed at any time.
+    scales: the picture is looked at in each of these shares of the short side, as far as the network takes
+    other sizes and the result is not below `MIN_SCALED_SIDE`. The largest finds everybody it can, the others
+    add those who fill the frame.
     """
 
-    def __init__(self, model: NetworkT, settings: EstimatorSettings | None = None) -> None:
+    def __init__(
+        self,
+        model: NetworkT,
+        settings: EstimatorSettings | None = None,
+        *,
+        scales: Sequence[float] = (1.0,),
+    ) -> None:
         self.model = model
         self.settings = settings or EstimatorSettings()
         self.short_side = self.settings.finder_short_side
+        self.scales = tuple(scales)
 
     def estimate(self, image: Image, watch: Stopwatch | None = None) -> list[Person]:
         """Return the people of one picture, duplicates suppressed, strongest first.
@@ -32,13 +48,33 @@ class BottomUpEstimator(Generic[NetworkT]):
         """
         watch = watch or Stopwatch()
         spec, settings = self.model.spec, self.settings
+        people: list[Person] = []
+        for number, short_side in enumerate(self._short_sides()):
+            seen = self._look(image, short_side, watch)
+            people += seen if number == 0 else [p for p in seen if fills_frame(p, image)]
+        with watch.stage("decode"):
+            kept = [person for person in people if person.score >= settings.min_person_score]
+            kept = suppress_duplicates(kept, spec.skeleton, settings.duplicate_oks)
+            kept.sort(key=lambda person: person.score, reverse=True)
+        return kept[: settings.max_people]
+
+    def _short_sides(self) -> Sequence[int | None]:
+        full = self.short_side or min(self.model.spec.input_size)
+        if not self.model.spec.dynamic_size or self.scales == (1.0,):
+            return [self.short_side]
+        sides = {round(full * scale) for scale in self.scales if full * scale >= MIN_SCALED_SIDE}
+        return sorted(sides or {full}, reverse=True)
+
+    def _look(self, image: Image, short_side: int | None, watch: Stopwatch) -> list[Person]:
+        """Return the people seen in one size, as decoded."""
+        spec, settings = self.model.spec, self.settings
         min_peak_score = spec.min_peak_score if settings.min_peak_score is None else settings.min_peak_score
         with watch.stage("prepare"):
-            inputs, matrix = letterbox(image, spec, self.short_side)
+            inputs, matrix = letterbox(image, spec, short_side)
         with watch.stage("infer"):
             outputs = run_with_flip(self.model, inputs) if settings.flip_test else self.model.run(inputs)
         with watch.stage("decode"):
-            people = decode_bottom_up(
+            return decode_bottom_up(
                 outputs,
                 matrix,
                 inputs.shape[2:],
@@ -46,7 +82,9 @@ class BottomUpEstimator(Generic[NetworkT]):
                 min_peak_score=min_peak_score,
                 max_people=settings.max_people,
             )
-            kept = [person for person in people if person.score >= settings.min_person_score]
-            kept = suppress_duplicates(kept, spec.skeleton, settings.duplicate_oks)
-            kept.sort(key=lambda person: person.score, reverse=True)
-        return kept[: settings.max_people]
+
+
+def fills_frame(person: Person, image: Image) -> bool:
+    """Whether a person's longer side reaches `FILLS_FRAME` of the short side of the (H, W, 3) picture."""
+    sides = person.bbox[2:] - person.bbox[:2]
+    return float(sides.max()) >= FILLS_FRAME * min(image.shape[:2])

@@ -84,15 +84,16 @@ def open_estimator(settings: EstimatorSettings) -> FrameEstimator:
         open_model, runtime=settings.runtime, precision=settings.precision, threads=settings.threads
     )
     bottom_up = opened(settings.bottom_up_model, expect_kind="bottom-up")
-    finder = BottomUpEstimator(bottom_up, settings)
     if settings.mode == "bottom-up":
-        return WholeFrameEstimator(finder)
+        return WholeFrameEstimator(BottomUpEstimator(bottom_up, settings))
     top_down = opened(settings.top_down_model, expect_kind="top-down")
     return FollowingEstimator(
         TopDownEstimator(
             top_down, flip_test=settings.flip_test, min_keypoint_score=settings.min_keypoint_score
         ),
-        BottomUpEstimator(bottom_up, settings.model_copy(update={"flip_test": False})),
+        BottomUpEstimator(
+            bottom_up, settings.model_copy(update={"flip_test": False}), scales=settings.finder_scales
+        ),
         settings,
         auto=settings.mode == "auto",
     )

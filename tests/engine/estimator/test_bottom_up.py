@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from engine.estimator import BottomUpEstimator
+from engine.estimator.bottom_up import fills_frame
 from engine.model import Model, open_model
 from engine.settings import EstimatorSettings
+from engine.structures import Person
 from engine.timing import Stopwatch
 
 People = Callable[[int], list[np.ndarray]]
@@ -91,3 +93,28 @@ def test_the_stopwatch_sees_the_three_stages(estimator: BottomUpEstimator) -> No
     watch = Stopwatch()
     estimator.estimate(np.zeros((96, 128, 3), np.uint8), watch)
     assert set(watch.take()) == {"prepare", "infer", "decode"}
+
+
+def test_two_scales_look_twice_and_tell_each_person_once(
+    bottom_up_file: Path, walking_pair: People, marker_image: Callable[..., np.ndarray]
+) -> None:
+    model = open_model(bottom_up_file)
+    seen: list[tuple[int, ...]] = []
+    run = model.runtime.run
+    model.runtime.run = lambda inputs: (seen.append(inputs.shape), run(inputs))[1]
+    estimator = BottomUpEstimator(model, EstimatorSettings(finder_short_side=256), scales=(1.0, 0.5))
+    people = estimator.estimate(marker_image((360, 640), walking_pair(0)))
+    assert [min(shape[2:]) for shape in seen] == [256, 128]
+    assert len(people) == 2
+    seen.clear()
+    estimator.short_side = 128
+    estimator.estimate(marker_image((360, 640), walking_pair(0)))
+    assert [min(shape[2:]) for shape in seen] == [128]
+
+
+@pytest.mark.parametrize(("height", "fills"), [(200, False), (290, True)])
+def test_the_half_scale_adds_only_those_who_fill_the_frame(height: float, fills: bool) -> None:
+    image = np.zeros((360, 640, 3), np.uint8)
+    bbox = np.array([100, 20, 180, 20 + height], np.float32)
+    person = Person(np.zeros((17, 2), np.float32), np.ones(17, np.float32), bbox, 1.0)
+    assert fills_frame(person, image) is fills
