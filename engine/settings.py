@@ -25,9 +25,10 @@ class SmoothingSettings(Settings):
 
     method: SmoothingMethod = "kalman"
     """Filter of each keypoint."""
-    measurement_noise: float = Field(0.01, gt=0)
-    """Standard deviation of a keypoint of score 1, in person sizes (square roots of the box area)."""
-    acceleration_noise: float = Field(0.4, gt=0)
+    measurement_noise: float = Field(0.03, gt=0)
+    """Standard deviation of a keypoint of score 1, in person sizes (square roots of the box area); the
+    default is what the bundled networks need on the demo clip."""
+    acceleration_noise: float = Field(0.7, gt=0)
     """How far a velocity drifts within a second, person sizes per second; more where motion surprises."""
     gate: float = Field(5.0, gt=0)
     """A measurement further than this many standard deviations from its prediction is an outlier."""

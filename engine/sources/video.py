@@ -1,5 +1,6 @@
 """Video files, decoded by FFmpeg through PyAV, with the timestamps they were recorded with."""
 
+import gc
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
@@ -49,10 +50,22 @@ def open_video(path: Path) -> PrefetchedSource:
                 if log.position
                 else f"{path} holds a video stream without a single picture; was it recorded to its end?"
             )
-        return PrefetchedSource(reader.describe(first), chain([first], frames), log, container.close)
+        return PrefetchedSource(
+            reader.describe(first), chain([first], frames), log, lambda: _release(container)
+        )
     except BaseException:
         container.close()
         raise
+
+
+def _release(container: av.container.InputContainer) -> None:
+    """Close a container and collect it: its streams and decoders refer to each other.
+
+    Left to chance, a batch of files holds the decoders of several, each with its pool of frames: 1.8 GB after
+    ten minutes of short clips instead of 0.45 GB.
+    """
+    container.close()
+    gc.collect()
 
 
 def _open_container(path: Path) -> av.container.InputContainer:

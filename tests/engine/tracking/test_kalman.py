@@ -197,7 +197,7 @@ def test_surprise_makes_a_filter_agile_and_rest_makes_it_steady_again() -> None:
     steady = keypoint.filters.motion.covariance[0, 0, 0]
     errors = []
     for index in range(1, 20):
-        target = 300.0 + 150.0 * (index * DT) ** 2 * 10
+        target = 300.0 + 450.0 * (index * DT) ** 2 * 10
         keypoint.see(target)
         errors.append(abs(keypoint.x - target))
     agile = keypoint.filters.motion.covariance[0, 0, 0]
