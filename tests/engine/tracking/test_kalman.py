@@ -191,13 +191,13 @@ def test_a_low_score_is_trusted_less() -> None:
 
 
 def test_surprise_makes_a_filter_agile_and_rest_makes_it_steady_again() -> None:
-    keypoint = Watched()
+    keypoint = Watched(measurement_noise=0.01, acceleration_noise=0.4)
     for _ in range(60):
         keypoint.see(300.0)
     steady = keypoint.filters.motion.covariance[0, 0, 0]
     errors = []
     for index in range(1, 20):
-        target = 300.0 + 450.0 * (index * DT) ** 2 * 10
+        target = 300.0 + 150.0 * (index * DT) ** 2 * 10
         keypoint.see(target)
         errors.append(abs(keypoint.x - target))
     agile = keypoint.filters.motion.covariance[0, 0, 0]
