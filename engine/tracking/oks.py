@@ -150,16 +150,9 @@ def suppress_duplicates(people: Sequence[Person], skeleton: Skeleton, threshold:
     """
     if len(people) < 2:
         return list(people)
-    keypoints = np.array([person.keypoints for person in people], np.float64)
-    scores = np.nan_to_num(np.array([person.scores for person in people], np.float64))
-    boxes = np.array([person.bbox for person in people], np.float64)
-    rows = distinct_rows(
-        keypoints,
-        scores * np.isfinite(keypoints).all(axis=-1),
-        skeleton.sigmas,
-        np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1),
-        threshold,
-    )
+    keypoints, scores, _, areas = _stack(people)
+    seen = scores * np.isfinite(keypoints).all(axis=-1)
+    rows = distinct_rows(keypoints, seen, skeleton.sigmas, areas, threshold)
     return [people[row] for row in rows]
 
 
@@ -179,11 +172,8 @@ def suppress_scraps(people: Sequence[Person], skeleton: Skeleton) -> list[Person
     """
     if len(people) < 2:
         return list(people)
-    keypoints = np.array([person.keypoints for person in people], np.float64)
-    scores = np.nan_to_num(np.array([person.scores for person in people], np.float64))
-    boxes = np.array([person.bbox for person in people], np.float64)
+    keypoints, scores, boxes, areas = _stack(people)
     score = np.array([person.score for person in people])
-    areas = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1)
     sure = (scores >= SCRAP_SURE_SCORE) & np.isfinite(keypoints).all(axis=-1)
     alike = shared_oks(keypoints, sure, skeleton.sigmas, areas)
     low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
@@ -192,3 +182,14 @@ def suppress_scraps(people: Sequence[Person], skeleton: Skeleton) -> list[Person
     weaker = score[:, None] < SCRAP_SCORE * score[None]
     scrap = (weaker & ((alike >= SCRAP_ALIKE) | (inside >= SCRAP_INSIDE))).any(axis=1)
     return [person for person, drop in zip(people, scrap, strict=True) if not drop]
+
+
+def _stack(people: Sequence[Person]) -> tuple[Array, Array, Array, Array]:
+    """Return keypoints (N, K, 2), scores (N, K) with NaN as 0, boxes (N, 4) and their areas (N,)."""
+    boxes = np.array([person.bbox for person in people], np.float64)
+    return (
+        np.array([person.keypoints for person in people], np.float64),
+        np.nan_to_num(np.array([person.scores for person in people], np.float64)),
+        boxes,
+        np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1),
+    )
