@@ -12,7 +12,7 @@ from engine.errors import SteadyPoseError, UsageError
 from engine.model_file import read_spec
 from engine.settings import Precision, RuntimeName
 from engine.skeleton import SKELETONS
-from train.settings import load_settings
+from train.config_file import load_settings
 
 app = typer.Typer(
     add_completion=False,

@@ -27,9 +27,11 @@ from engine.settings import EstimatorSettings, Precision, RuntimeName
 from engine.skeleton import Skeleton
 from engine.structures import Person
 from engine.tracking.oks import oks_matrix
-from train.data.coco import ImageLabel, PersonLabel, load_coco, read_image
+from train.config_file import load_settings
+from train.data.coco import load_coco
+from train.data.labels import ImageLabel, PersonLabel, read_image
 from train.export import load_trained, wrap_network
-from train.settings import Stage, TrainSettings, load_settings
+from train.settings import Stage, TrainSettings
 
 log = logging.getLogger(__name__)
 
@@ -111,20 +113,18 @@ def evaluate(
 
 
 def evaluate_network(network: nn.Module, settings: TrainSettings, stage: Stage) -> dict[str, float]:
-    """Return mean OKS of a network in training on the validation people of at least 8 keypoints and 96 px.
+    """Return mean OKS of a network in training on the validation people that count.
 
     Top-down on truth boxes; bottom-up on its own.
     """
-    assert settings.validation_annotations is not None
+    assert settings.validation is not None
     staged = settings.model_copy(update={"stages": (stage,)})
     trained = wrap_network(network, staged)
-    if settings.validation_images is None:
-        raise UsageError("validation_annotations needs validation_images, the folder of the pictures")
     figures = evaluate(
         trained,
-        settings.validation_annotations,
-        settings.validation_images,
-        selection=Selection(8, 96),
+        settings.validation.annotations,
+        settings.validation.images,
+        selection=Selection(settings.validation_min_keypoints, settings.validation_min_height),
     )
     return {name: figures[name] for name in ("mean_oks", "ap", "ap50")}
 

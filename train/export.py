@@ -116,7 +116,7 @@ def make_spec(
         tag_outputs=() if top_down else (TagOutput(name="tags_0", stride=4),),
         convention="half-pixel",
         decoder="dark",
-        heatmap_sigma=stage.heatmap_sigma,
+        heatmap_sigma=stage.sigmas(1)[-1],
         min_peak_score=0.1 if top_down or settings.loss != "cross-entropy+focal" else FOCAL_PEAK_SCORE,
         skeleton=SKELETONS[settings.skeleton],
         licence=licence,
@@ -155,7 +155,7 @@ def wrap_network(
     network: nn.Module, settings: TrainSettings, *, checkpoint_sha256: str = ""
 ) -> TrainedNetwork:
     """Give a network in memory the outputs and the spec of a model file."""
-    sigmoid = settings.loss == "cross-entropy+focal"
+    sigmoid = settings.sigmoid
     spec = make_spec(settings, checkpoint_sha256=checkpoint_sha256)
     return TrainedNetwork(
         spec, HeatmapNetwork(network, settings.kind, sigmoid=sigmoid, tag_unit_px=settings.tag_unit_px)

@@ -26,7 +26,7 @@ from engine.errors import ModelFileError, UsageError
 from engine.model_file import ModelSpec, read_spec, write_spec
 from engine.prepare import crop_people, letterbox
 from engine.runtime import open_runtime
-from train.data.coco import ImageLabel, read_image
+from train.data.labels import ImageLabel, read_image
 
 log = logging.getLogger(__name__)
 

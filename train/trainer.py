@@ -80,7 +80,7 @@ def fit(settings: TrainSettings) -> Path:
             load_weights(settings.init_weights, model, part="backbone")
         average.load_state_dict(model.state_dict())
     images = load_sources(settings.data, skeleton)
-    log.info("%d images; %d steps in all", len(images), settings.total_steps)
+    log.info("%d images; %d steps in all", len(images), total_steps(settings))
     model.train()
     average.eval()
     started, running = time.monotonic(), dict[str, float]()
@@ -100,8 +100,8 @@ def fit(settings: TrainSettings) -> Path:
             _append_log(
                 folder, {"step": step, "lr": round(rate, 6), "samples_per_s": round(speed, 1), **figures}
             )
-        done = step == settings.total_steps
-        if (done or step % settings.evaluate_every == 0) and settings.validation_annotations is not None:
+        done = step == total_steps(settings)
+        if (done or step % settings.evaluate_every == 0) and settings.validation is not None:
             score = _validate(average, settings, stage, folder, step)
             if score > best:
                 best = score
@@ -128,7 +128,7 @@ def train_step(
     total = torch.stack(list(parts.values())).sum()
     optimiser.zero_grad(set_to_none=True)
     total.backward()
-    norm = nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+    norm = nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm or math.inf)
     if not math.isfinite(float(norm)):
         raise FloatingPointError(
             "the gradient is not finite; lower learning_rate or train with precision: fp32"
@@ -185,11 +185,16 @@ def normalise_images(images: Tensor) -> Tensor:
     return (images.float() - mean) / std
 
 
+def total_steps(settings: TrainSettings) -> int:
+    """Return the optimiser steps of all stages."""
+    return sum(stage.steps or 0 for stage in settings.stages)
+
+
 def learning_rate(settings: TrainSettings, step: int) -> float:
     """Linear warm-up, then a cosine down to `final_learning_rate` of the peak."""
     if step < settings.warmup_steps:
         return settings.learning_rate * (step + 1) / settings.warmup_steps
-    span = max(settings.total_steps - settings.warmup_steps, 1)
+    span = max(total_steps(settings) - settings.warmup_steps, 1)
     progress = min((step - settings.warmup_steps) / span, 1.0)
     low = settings.final_learning_rate
     return settings.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * progress)))

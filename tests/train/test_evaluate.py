@@ -9,7 +9,8 @@ from engine.errors import UsageError
 from engine.model_file import ModelSpec
 from engine.skeleton import COCO17
 from engine.structures import Person
-from train.data.coco import ImageLabel, load_coco
+from train.data.coco import load_coco
+from train.data.labels import ImageLabel
 from train.data.targets import unbiased_heatmaps
 from train.evaluate import Selection, evaluate, summarise
 from train.export import make_spec

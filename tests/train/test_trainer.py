@@ -102,8 +102,7 @@ def test_a_network_learns_a_few_stick_people_by_heart(stick_people: Path, tmp_pa
         ema=0.9,
         threads=0,
         augment=CALM.model_copy(update={"colour_probability": 0.0}),
-        validation_annotations=stick_people / "people.json",
-        validation_images=stick_people / "images",
+        validation=DataSource(annotations=stick_people / "people.json", images=stick_people / "images"),
         evaluate_every=150,
     )
     folder = fit(settings)

@@ -5,45 +5,14 @@ Beside the COCO fields an annotation may carry ``kp_weight`` (K floats that mult
 """
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from engine.errors import SourceError, UsageError
+from engine.errors import UsageError
 from engine.skeleton import Skeleton
-
-Float = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PersonLabel:
-    """One labelled person.
-
-    annotation_id: id in the file. keypoints: (K, 2) float32 image px. visibility: (K,) COCO v, 0 no label.
-    weights: (K,) loss weights, 0 where there is no label. bbox: (4,) xyxy image px. area: px².
-    """
-
-    annotation_id: int
-    keypoints: Float
-    visibility: NDArray[np.int64]
-    weights: Float
-    bbox: Float
-    area: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ImageLabel:
-    """One image with its people and (N, 4) xyxy boxes whose inside says nothing about people."""
-
-    image_id: int
-    path: Path
-    source: str
-    people: tuple[PersonLabel, ...]
-    ignore_bboxes: Float
+from train.data.labels import Float, ImageLabel, PersonLabel
 
 
 def load_coco(
@@ -134,26 +103,9 @@ def _read_person(entry: dict, bbox: Float, skeleton: Skeleton, path: Path) -> Pe
     )
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """Read an image as (H, W, 3) uint8 BGR as stored: the labels know nothing of EXIF rotation.
-
-    Raises:
-        SourceError: the file is missing or is no readable image.
-    """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
-        raise SourceError(f"image {path} is missing or cannot be read; check the images folder")
-    return np.asarray(image, np.uint8)
-
-
 def read_split(path: Path, name: str) -> list[int]:
     """Return the image ids of one side of a split file ``{"train": [...], "val": [...]}``."""
     split = json.loads(path.read_text(encoding="utf-8"))
     if name not in split:
         raise UsageError(f"{path} has no split {name!r}; it has {sorted(split)}")
     return list(split[name])
-
-
-def count_people(labels: Sequence[ImageLabel]) -> int:
-    """Return the number of labelled people."""
-    return sum(len(label.people) for label in labels)

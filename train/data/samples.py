@@ -16,7 +16,8 @@ from torch.utils.data import Dataset
 from engine.errors import UsageError
 from engine.geometry import Size, crop_matrix, input_to_heatmap
 from engine.skeleton import Skeleton
-from train.data.coco import ImageLabel, PersonLabel, load_coco, read_image, read_split
+from train.data.coco import load_coco, read_split
+from train.data.labels import ImageLabel, PersonLabel, read_image
 from train.data.targets import gaussian_patch, tag_indices, unbiased_heatmaps
 from train.data.transforms import (
     View,
@@ -250,7 +251,7 @@ class BottomUpSamples(Dataset[dict[str, NDArray]]):
         person: PersonLabel = label.people[int(rng.integers(len(label.people)))]
         box = person.bbox.astype(np.float64)
         extent = max(box[2] - box[0], box[3] - box[1], 8.0)
-        wanted = float(np.exp(rng.uniform(np.log(0.22), np.log(1.1)))) * size[0]
+        wanted = float(np.exp(rng.uniform(*np.log(self.augment.extent)))) * size[0]
         scale = wanted / extent
         if len(label.people) > 1 and rng.random() < 0.6:
             scale = min(size[0] / image_size[0], size[1] / image_size[1]) * rng.uniform(0.8, 1.5)
@@ -277,7 +278,7 @@ class TopDownCollate:
         size = self.stage.input_size
         heatmap_size = (size[0] // 4, size[1] // 4)
         points = input_to_heatmap(stacked["points"], heatmap_size, size, "half-pixel")
-        maps = unbiased_heatmaps(points, stacked["weights"] > 0, heatmap_size, self.stage.heatmap_sigma)
+        maps = unbiased_heatmaps(points, stacked["weights"] > 0, heatmap_size, self.stage.sigmas(1)[0])
         return {
             "image": torch.from_numpy(stacked["image"]).permute(0, 3, 1, 2),
             "heatmaps": torch.from_numpy(maps),
@@ -326,7 +327,7 @@ class BottomUpCollate:
         maps = np.zeros((count, *size), np.float32)
         for person, keypoint in zip(*np.nonzero(sample["weights"] > 0), strict=True):
             weight = sample["weights"][person, keypoint]
-            rows, columns, patch = gaussian_patch(points[person, keypoint], size, self.stage.heatmap_sigma)
+            rows, columns, patch = gaussian_patch(points[person, keypoint], size, self.stage.sigmas(1)[0])
             region, told = maps[keypoint, rows, columns], mask[keypoint, rows, columns]
             np.maximum(region, patch, out=region)
             told[patch > 0.02] = weight

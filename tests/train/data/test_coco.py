@@ -6,7 +6,8 @@ import pytest
 
 from engine.errors import SourceError, UsageError
 from engine.skeleton import COCO17, MPII16
-from train.data.coco import count_people, load_coco, read_image
+from train.data.coco import load_coco
+from train.data.labels import count_people, read_image
 
 
 def test_people_and_ignore_boxes_are_read(stick_people: Path) -> None:

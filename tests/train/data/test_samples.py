@@ -7,7 +7,7 @@ import torch
 from engine.errors import UsageError
 from engine.geometry import heatmap_to_input
 from engine.skeleton import COCO17
-from train.data.coco import ImageLabel
+from train.data.labels import ImageLabel
 from train.data.samples import (
     BottomUpCollate,
     BottomUpSamples,

@@ -4,8 +4,8 @@ import pytest
 
 from engine.errors import UsageError
 from engine.skeleton import SKELETONS
+from train.config_file import load_settings
 from train.models import build_model
-from train.settings import load_settings
 
 CONFIGS = sorted((Path(__file__).parents[2] / "train" / "configs").glob("*.yaml"))
 
