@@ -30,7 +30,7 @@ class DataSource(Settings):
     format: DataFormat = "coco"
     """How the labels are written; `train.data.sources` reads each into the same typed samples."""
     annotations: Path
-    """COCO, CrowdPose and MPII: a JSON file. PoseTrack: a JSON file or a folder of them. Folder: a CSV file."""
+    """A JSON file; for PoseTrack also a folder of them; for the folder format a CSV file."""
     images: Path
     """Folder that its file names are relative to."""
     split: Path | None = None
@@ -88,13 +88,13 @@ class Stage(Settings):
     steps: int | None = Field(None, gt=0)
     """Optimiser steps."""
     epochs: int | None = Field(None, gt=0)
-    """Passes over the data, instead of steps; with several sources over as many samples as they have in all."""
+    """Passes over the data, instead of steps; with several sources, over as many samples as all have."""
     input_size: tuple[int, int]
     """(height, width) in px, multiples of 32; the hourglass needs 64."""
     batch: int = Field(gt=0)
     """Samples per optimiser step, over all processes and accumulated batches."""
     heatmap_sigma: float | tuple[float, ...] = 2.0
-    """Standard deviation of the targets in heatmap px: one for every resolution, or one each, coarse first."""
+    """Standard deviation of the targets in heatmap px: one for all resolutions, or one each, coarse first."""
 
     @model_validator(mode="after")
     def _check(self) -> "Stage":
@@ -189,7 +189,7 @@ class TrainSettings(Settings):
     clip_norm: float | None = Field(5.0, gt=0)
     """Largest norm of the gradient; None leaves it alone."""
     ema: float = Field(0.999, ge=0, lt=1)
-    """Decay of the averaged weights, which are the ones that are exported; 0 exports the weights as they are."""
+    """Decay of the averaged weights, which are the ones that are exported; 0 exports the plain weights."""
     init_weights: Path | None = None
     """Checkpoint that starts this run: ImageNet, another pose network, or an earlier run."""
     init_part: Literal["auto", "all", "backbone"] = "backbone"

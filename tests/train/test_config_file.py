@@ -27,7 +27,11 @@ def test_overrides_reach_nested_settings() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("learning_rat=1", "learning_rat: Extra inputs are not permitted"),
+        ("learning_rat=1", "learning_rat is no setting; did you mean learning_rate"),
+        ("augment.half_bdy=1", "did you mean half_body"),
+        ("data.0.imges=x", "did you mean images"),
+        ("kind=top-dwn", "kind: Input should be"),
+        ("stages.0.epochs=3", "stages.0: a stage needs either steps or epochs"),
         ("learning_rate=-1", "learning_rate"),
         ("threads", "--set takes key=value"),
         ("stages.9.batch=1", "does not lead to a setting"),
