@@ -1,15 +1,40 @@
-"""HigherHRNet: HRNet with heatmaps and tags at stride 4 and finer heatmaps at stride 2, for bottom-up pose.
+"""HigherHRNet: HRNet with heatmaps and tags at stride 4 and finer heatmaps below it, for bottom-up pose.
 
 *Cheng et al. 2020, HigherHRNet: Scale-Aware Representation Learning for Bottom-Up Human Pose Estimation*;
 the tags are those of *Newell et al. 2017, Associative Embedding*. The keys of the backbone are the keys of
 HRNet, so a top-down checkpoint can initialise it (`train.checkpoint.load_weights(..., part="backbone")`).
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 
 from train.models.blocks import BasicBlock, Init, initialise
 from train.models.hrnet import HRNetBackbone, HRNetShape
+
+
+@dataclass(frozen=True, slots=True)
+class HigherHead:
+    """What follows the backbone: one output at stride 4, and one more after each deconvolution.
+
+    Attributes:
+        tags: whether output i, coarse first, carries tags; one entry more than there are deconvolutions.
+        tag_per_keypoint: K tag maps, or a single one for all keypoints.
+        blocks: basic blocks after each deconvolution.
+        joined: whether deconvolution i sees the features with the output before it, or the features alone
+            (`CAT_OUTPUT`).
+    """
+
+    tags: tuple[bool, ...] = (True, False)
+    tag_per_keypoint: bool = True
+    blocks: int = 4
+    joined: tuple[bool, ...] = (True,)
+
+    def channels(self, keypoints: int) -> list[int]:
+        """Return the channels of every output, coarse first."""
+        tag_maps = keypoints if self.tag_per_keypoint else 1
+        return [keypoints + (tag_maps if tagged else 0) for tagged in self.tags]
 
 
 def _deconvolution(in_channels: int, channels: int, blocks: int) -> nn.Sequential:
@@ -24,35 +49,42 @@ def _deconvolution(in_channels: int, channels: int, blocks: int) -> nn.Sequentia
 
 
 class HigherHRNet(HRNetBackbone):
-    """HigherHRNet with one deconvolution and one tag per keypoint.
+    """HigherHRNet with any number of deconvolutions; the published ones have one.
 
     Args:
         shape: size of the backbone.
         keypoints: K.
-        deconv_blocks: basic blocks after the deconvolution; the papers have 4, our narrow networks 1.
         init: how to fill the weights, see `train.models.blocks.Init`.
+        head: outputs, tags and deconvolutions.
     """
 
-    def __init__(self, shape: HRNetShape, keypoints: int, init: Init, deconv_blocks: int = 4) -> None:
+    def __init__(self, shape: HRNetShape, keypoints: int, init: Init, head: HigherHead | None = None) -> None:
         super().__init__(shape)
-        width = shape.width
-        self.final_layers = nn.ModuleList(
-            [nn.Conv2d(width, 2 * keypoints, 1), nn.Conv2d(width, keypoints, 1)]
+        head = head or HigherHead()
+        width, channels = shape.width, head.channels(keypoints)
+        self.joined = head.joined
+        self.final_layers = nn.ModuleList(nn.Conv2d(width, count, 1) for count in channels)
+        self.deconv_layers = nn.ModuleList(
+            _deconvolution(width + (before if joined else 0), width, head.blocks)
+            for before, joined in zip(channels[:-1], head.joined, strict=True)
         )
-        self.deconv_layers = nn.ModuleList([_deconvolution(width + 2 * keypoints, width, deconv_blocks)])
         initialise(self, init)
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """Return the raw maps of both resolutions.
+        """Return the raw maps of all resolutions.
 
         Args:
             images: (B, 3, H, W), normalised RGB; H and W multiples of 32.
 
         Returns:
-            Two tensors: (B, 2K, H / 4, W / 4), heatmaps in channels 0..K-1 and tags in K..2K-1; and
-            (B, K, H / 2, W / 2), heatmaps only.
+            Coarse first, one tensor per output: (B, K, H / s, W / s) heatmaps with s = 4, 2, 1, ...; where
+            the output has tags they follow in channels K..2K-1, or in channel K if there is one for all.
         """
         features = self.features(images)
-        coarse = self.final_layers[0](features)
-        features = self.deconv_layers[0](torch.cat((features, coarse), dim=1))
-        return [coarse, self.final_layers[1](features)]
+        outputs = [self.final_layers[0](features)]
+        for deconvolution, final, joined in zip(
+            self.deconv_layers, self.final_layers[1:], self.joined, strict=True
+        ):
+            features = deconvolution(torch.cat((features, outputs[-1]), dim=1) if joined else features)
+            outputs.append(final(features))
+        return outputs
