@@ -1,13 +1,12 @@
-"""From a checkpoint to a model file: ONNX with its `ModelSpec`, then a parity check against torch.
+"""From weights to a model file: ONNX with its `ModelSpec`, then a parity check against torch.
 
-What is exported is the averaged network with the activation that its loss was trained for, so that every
-heatmap of a model file is in [0, 1].
+What is exported of our own runs is the averaged network with the activation that its loss was trained for,
+so that every heatmap of a model file is in [0, 1]; of a published checkpoint, the network as it is.
 """
 
 import json
 import logging
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,49 +18,86 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from engine.errors import ModelFileError
-from engine.geometry import Size
-from engine.model_file import HeatmapOutput, ModelSpec, TagOutput, file_sha256, read_spec, write_spec
-from engine.skeleton import SKELETONS
+from engine.model_file import ModelSpec, file_sha256, read_spec, write_spec
 from train.checkpoint import read_checkpoint
 from train.losses import place_tags
-from train.models import build_model
+from train.models import build_network, side_multiple
 from train.settings import TrainSettings
-from train.trainer import IMAGENET_MEAN, IMAGENET_STD
+from train.spec import COARSE_STRIDE, Kind, make_published_spec, make_spec, output_names
+
+__all__ = [
+    "HeatmapNetwork",
+    "TrainedNetwork",
+    "export_network",
+    "export_onnx",
+    "load_trained",
+    "make_published_spec",
+    "make_spec",
+    "output_names",
+    "torch_difference",
+    "wrap_network",
+    "wrap_published",
+]
 
 log = logging.getLogger(__name__)
 
 OPSET = 20
 PARITY_TOLERANCE = 2e-3
-"""Largest difference of a heatmap or tag value between torch and ONNX Runtime, both float32."""
-FOCAL_PEAK_SCORE = 0.25
-"""Weakest peak of a bottom-up network trained with the focal loss, whose background is less close to zero."""
+"""Largest difference of an output between torch and ONNX Runtime, both float32, in units of the larger of one
+and that output's greatest value: heatmaps are about one, tags and deep hourglasses may be larger."""
 
 
 class HeatmapNetwork(nn.Module):
     """A network with the outputs of a model file.
 
-    top-down: heatmaps (B, K, h/4, w/4). bottom-up: heatmaps_0 (B, K, H/4, W/4), tags_0 (B, K, H/4, W/4),
-    heatmaps_1 (B, K, H/2, W/2). Heatmaps pass a sigmoid if they were trained under one; tags carry
-    their position if they were trained so.
+    top-down: heatmaps (B, K, h/4, w/4), of a hourglass those of the last stack. bottom-up, for output i of
+    stride s = 4 / 2**i: heatmaps_i (B, K, H/s, W/s) where it has a heatmap loss, then tags_i (B, K or 1, H/s,
+    W/s) where it has tags. Heatmaps pass a sigmoid if they were trained under one; tags carry their position
+    if they were trained so.
+
+    Args:
+        network: what `train.models.build_model` returned.
+        kind: top-down or bottom-up.
+        keypoints: K.
+        sigmoid: whether the maps are logits.
+        heatmaps: bottom-up, which outputs' heatmaps count, coarse first.
+        tags: bottom-up, which outputs have tags.
+        tag_unit_px: see `train.losses.place_tags`; 0 leaves tags as they are.
     """
 
-    def __init__(self, network: nn.Module, kind: str, *, sigmoid: bool, tag_unit_px: float = 0.0) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        kind: Kind,
+        *,
+        keypoints: int,
+        sigmoid: bool = False,
+        heatmaps: tuple[bool, ...] = (True, True),
+        tags: tuple[bool, ...] = (True, False),
+        tag_unit_px: float = 0.0,
+    ) -> None:
         super().__init__()
-        self.network, self.kind, self.sigmoid, self.tag_unit_px = network, kind, sigmoid, tag_unit_px
+        self.network, self.kind, self.keypoints = network, kind, keypoints
+        self.sigmoid, self.heatmaps, self.tags, self.tag_unit_px = sigmoid, heatmaps, tags, tag_unit_px
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Return the outputs in the order of the class's text."""
         outputs = self.network(image)
         if self.kind == "top-down":
-            return (self._activate(outputs),)
-        keypoints = outputs[1].shape[1]
-        maps, tags = outputs[0][:, :keypoints], outputs[0][:, keypoints:]
-        if self.tag_unit_px > 0:
-            tags = place_tags(tags, self.tag_unit_px)
-        return self._activate(maps), tags, self._activate(outputs[1])
+            return (self._activate(outputs[:, -1] if outputs.ndim == 5 else outputs),)
+        given: list[Tensor] = []
+        for place, maps in enumerate(outputs):
+            if self.heatmaps[place]:
+                given.append(self._activate(maps[:, : self.keypoints]))
+            if self.tags[place]:
+                given.append(self._place(maps[:, self.keypoints :], COARSE_STRIDE // 2**place))
+        return tuple(given)
 
     def _activate(self, maps: Tensor) -> Tensor:
         return maps.sigmoid() if self.sigmoid else maps
+
+    def _place(self, tags: Tensor, stride: int) -> Tensor:
+        return place_tags(tags, self.tag_unit_px, stride) if self.tag_unit_px > 0 else tags
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,54 +112,13 @@ class TrainedNetwork:
 
     @torch.inference_mode()
     def run(self, inputs: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """Run the network in float32."""
-        images = torch.from_numpy(np.ascontiguousarray(inputs)).to(memory_format=torch.channels_last)
+        """Run the network in float32 where its weights are, without autocast."""
+        device = next(self.module.parameters()).device
+        images = torch.from_numpy(np.ascontiguousarray(inputs)).to(device)
+        with torch.autocast(device.type, enabled=False):
+            outputs = self.module(images.contiguous(memory_format=torch.channels_last))
         names = output_names(self.spec)
-        return {name: maps.float().numpy() for name, maps in zip(names, self.module(images), strict=True)}
-
-
-def output_names(spec: ModelSpec) -> list[str]:
-    """Return the names of a model file's outputs in the order of `HeatmapNetwork.forward`."""
-    return ["heatmaps"] if spec.kind == "top-down" else ["heatmaps_0", "tags_0", "heatmaps_1"]
-
-
-def make_spec(
-    settings: TrainSettings,
-    *,
-    input_size: Size | None = None,
-    accuracy: Mapping[str, float] | None = None,
-    checkpoint_sha256: str = "",
-    training_data: str = "",
-    licence: str = "Apache-2.0",
-) -> ModelSpec:
-    """Describe the network that `settings` train, at the size and sigma of the last stage."""
-    stage = settings.stages[-1]
-    top_down = settings.kind == "top-down"
-    return ModelSpec(
-        name=settings.name,
-        architecture=settings.architecture,
-        kind=settings.kind,
-        input_name="image",
-        input_size=input_size or stage.input_size,
-        dynamic_size=not top_down,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-        heatmap_outputs=(
-            (HeatmapOutput(name="heatmaps", stride=4),)
-            if top_down
-            else (HeatmapOutput(name="heatmaps_0", stride=4), HeatmapOutput(name="heatmaps_1", stride=2))
-        ),
-        tag_outputs=() if top_down else (TagOutput(name="tags_0", stride=4),),
-        convention="half-pixel",
-        decoder="dark",
-        heatmap_sigma=stage.sigmas(1)[-1],
-        min_peak_score=0.1 if top_down or settings.loss != "cross-entropy+focal" else FOCAL_PEAK_SCORE,
-        skeleton=SKELETONS[settings.skeleton],
-        licence=licence,
-        training_data=training_data or ", ".join(source.annotations.stem for source in settings.data),
-        accuracy=dict(accuracy or {}),
-        checkpoint_sha256=checkpoint_sha256,
-    )
+        return {name: maps.float().cpu().numpy() for name, maps in zip(names, outputs, strict=True)}
 
 
 def load_trained(
@@ -136,7 +131,8 @@ def load_trained(
         settings: the run's settings; None takes those kept in the checkpoint.
 
     Raises:
-        ModelFileError: the file is missing or is not a checkpoint of this trainer.
+        ModelFileError: the file is missing, is not a checkpoint of this trainer, or holds another network
+            than `settings` describe.
     """
     state = read_checkpoint(checkpoint)
     if not isinstance(state, dict) or not {"config", "ema"} <= state.keys():
@@ -145,8 +141,14 @@ def load_trained(
         )
     config, weights = state["config"], state["ema"]
     settings = settings or TrainSettings.model_validate(json.loads(config))
-    network = build_model(settings.architecture, keypoints=SKELETONS[settings.skeleton].count)
-    network.load_state_dict(weights)
+    network = build_network(settings)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelFileError(
+            f"{checkpoint} holds another network than {settings.architecture} for skeleton "
+            f"{settings.skeleton}; give the config that it was trained with"
+        ) from error
     network.eval()
     return wrap_network(network, settings, checkpoint_sha256=file_sha256(checkpoint)), settings
 
@@ -155,11 +157,27 @@ def wrap_network(
     network: nn.Module, settings: TrainSettings, *, checkpoint_sha256: str = ""
 ) -> TrainedNetwork:
     """Give a network in memory the outputs and the spec of a model file."""
-    sigmoid = settings.sigmoid
     spec = make_spec(settings, checkpoint_sha256=checkpoint_sha256)
-    return TrainedNetwork(
-        spec, HeatmapNetwork(network, settings.kind, sigmoid=sigmoid, tag_unit_px=settings.tag_unit_px)
+    module = HeatmapNetwork(
+        network,
+        settings.kind,
+        keypoints=spec.skeleton.count,
+        sigmoid=settings.sigmoid,
+        heatmaps=settings.heatmap_losses,
+        tags=settings.tag_losses,
+        tag_unit_px=settings.tag_unit_px,
     )
+    return TrainedNetwork(spec, module)
+
+
+def wrap_published(network: nn.Module, spec: ModelSpec) -> TrainedNetwork:
+    """Give a published network, its weights loaded, the outputs that `make_published_spec` describes."""
+    return TrainedNetwork(spec, HeatmapNetwork(network.eval(), spec.kind, keypoints=spec.skeleton.count))
+
+
+def export_network(network: nn.Module, spec: ModelSpec, out: Path) -> float:
+    """Write the model file of a published network; see `wrap_published` and `export_onnx`."""
+    return export_onnx(wrap_published(network, spec), out)
 
 
 def export_onnx(trained: TrainedNetwork, out: Path, spec: ModelSpec | None = None) -> float:
@@ -171,21 +189,23 @@ def export_onnx(trained: TrainedNetwork, out: Path, spec: ModelSpec | None = Non
         spec: replaces the network's own, to add accuracy or a licence.
 
     Returns:
-        The largest absolute difference of any output between torch and ONNX Runtime.
+        The largest difference of any output between torch and ONNX Runtime, see `torch_difference`.
 
     Raises:
         ModelFileError: the two differ by more than `PARITY_TOLERANCE`; nothing is written.
     """
     spec = spec or trained.spec
+    trained = TrainedNetwork(spec, trained.module.cpu().eval())
     names = output_names(spec)
     example = torch.zeros(2, 3, *spec.input_size)
     batch = torch.export.Dim("batch", min=1, max=1024)
     shapes: dict[int, object] = {0: batch}
     if spec.dynamic_size:
-        shapes[2] = 32 * torch.export.Dim("rows", min=2, max=256)
-        shapes[3] = 32 * torch.export.Dim("columns", min=2, max=256)
+        multiple = side_multiple(spec.architecture)
+        shapes[2] = multiple * torch.export.Dim("rows", min=2, max=256)
+        shapes[3] = multiple * torch.export.Dim("columns", min=2, max=256)
     program = torch.onnx.export(
-        trained.module.eval(),
+        trained.module,
         (example,),
         dynamo=True,
         opset_version=OPSET,
@@ -214,7 +234,10 @@ def export_onnx(trained: TrainedNetwork, out: Path, spec: ModelSpec | None = Non
 
 
 def torch_difference(trained: TrainedNetwork, path: Path) -> float:
-    """Return the largest difference between torch and ONNX Runtime over two batches of noise."""
+    """Return the largest difference between torch and ONNX Runtime over batches of noise.
+
+    The difference of an output is absolute, and relative to its greatest value where that is above one.
+    """
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     spec, worst = read_spec(path), 0.0
     height, width = spec.input_size
@@ -225,5 +248,7 @@ def torch_difference(trained: TrainedNetwork, path: Path) -> float:
         noise = np.random.default_rng(batch).standard_normal((batch, 3, rows, columns)).astype(np.float32)
         expected = trained.run(noise)
         got = dict(zip(expected, session.run(list(expected), {spec.input_name: noise}), strict=True))
-        worst = max(worst, *(float(np.abs(expected[name] - got[name]).max()) for name in expected))
+        for name, maps in expected.items():
+            scale = max(1.0, float(np.abs(maps).max()))
+            worst = max(worst, float(np.abs(maps - got[name]).max()) / scale)
     return worst

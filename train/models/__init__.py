@@ -12,7 +12,7 @@ from typing import Any, get_args
 from torch import nn
 
 from engine.errors import UsageError
-from engine.skeleton import SKELETONS
+from engine.skeleton import open_skeleton
 from train.models import hourglass, hrnet
 from train.models.blocks import Init
 from train.models.higher_hrnet import HigherHead, HigherHRNet
@@ -169,7 +169,7 @@ def build_network(settings: TrainSettings) -> nn.Module:
     if bottom_up:
         _check_outputs(settings, options)
         options |= {"tag_outputs": settings.tag_losses, "tag_per_keypoint": settings.tag_per_keypoint}
-    network = build_model(name, keypoints=SKELETONS[settings.skeleton].count, **options)
+    network = build_model(name, keypoints=open_skeleton(settings.skeleton).count, **options)
     multiple = side_multiple(name)
     for stage in settings.stages:
         if any(side % multiple for side in stage.input_size):
