@@ -179,9 +179,9 @@ def open_skeleton(name_or_path: str | Path) -> Skeleton:
     """Return a shipped skeleton by its name, or read one from a YAML file.
 
     A file has ``keypoints`` (names) and, as one likes, ``name`` (default: the file's), ``limbs`` and
-    ``flip_pairs`` (pairs of names or indices; without ``flip_pairs`` every name with left goes
-    with the same name with right), ``oks_sigmas`` (one value each, or a mapping from names; a keypoint without one has COCO's
-    where COCO has its name, else `DEFAULT_OKS_SIGMA`) and ``upper_body`` (names or indices).
+    ``flip_pairs`` (pairs of names or indices; without ``flip_pairs`` every name with left goes with the same
+    name with right), ``oks_sigmas`` (one value each, or a mapping from names; a keypoint without one has
+    COCO's where COCO has its name, else `DEFAULT_OKS_SIGMA`) and ``upper_body`` (names or indices).
 
     Raises:
         UsageError: no shipped skeleton has this name, or the file is missing or says something impossible.

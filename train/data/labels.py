@@ -1,14 +1,16 @@
 """What every data format is read into: pictures with their people, the one form that training knows."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import SourceError
+from engine.errors import SourceError, UsageError
 from engine.geometry import Size
 
 Float = NDArray[np.float32]
@@ -55,13 +57,50 @@ class ImageLabel:
 def read_image(path: Path) -> NDArray[np.uint8]:
     """Read an image as (H, W, 3) uint8 BGR as stored: the labels know nothing of EXIF rotation.
 
+    The bytes are decoded from memory: from a file OpenCV 5 fills up what a cut-off JPEG lacks without a word.
+
     Raises:
-        SourceError: the file is missing or is no readable image.
+        SourceError: the file is missing or is no whole image.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    try:
+        content = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise SourceError(f"image {path} is missing or cannot be read; check the images folder") from error
+    image = decode_image(content)
     if image is None:
-        raise SourceError(f"image {path} is missing or cannot be read; check the images folder")
-    return np.asarray(image, np.uint8)
+        raise SourceError(f"image {path} is damaged, cut off or no image; replace it or drop its labels")
+    return image
+
+
+def decode_image(content: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """Decode the bytes of an image file to (H, W, 3) uint8 BGR; None where they are no whole image."""
+    if not content.size:
+        return None
+    image = cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    return None if image is None else np.asarray(image, np.uint8)
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: the file.
+        what: what it should be, for the error, such as "COCO keypoint file".
+
+    Raises:
+        UsageError: the file is missing or is not JSON.
+    """
+    if not path.is_file():
+        raise UsageError(f"annotation file {path} does not exist; give a {what}")
+    try:
+        return json.loads(path.read_bytes())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not a {what}: it is no JSON ({error})") from error
+
+
+def mean_area(bbox: Float) -> float:
+    """Return the area of a person of whom only the box (4,) xyxy is known: 0.53 of it, COCO's mean."""
+    return 0.53 * float((bbox[2] - bbox[0]) * (bbox[3] - bbox[1]))
 
 
 def count_people(labels: list[ImageLabel]) -> int:
