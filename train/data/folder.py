@@ -117,8 +117,8 @@ def check_header(header: list[str], skeleton: Skeleton, path: Path) -> Columns:
     """
     if {"frame", "track_id"} <= set(header):
         raise UsageError(
-            f"{path} is what `steadypose track` writes: its rows are frames of a video, without picture files; "
-            "save the frames as pictures and put their names into a column image"
+            f"{path} is what `steadypose track` writes: its rows are frames of a video, without picture "
+            "files; save the frames as pictures and put their names into a column image"
         )
     if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
         raise UsageError(f"{path} is separated by semicolons or tabs; save it separated by commas")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 
 from engine.errors import UsageError
 from engine.geometry import BBOX_PADDING
@@ -138,7 +139,7 @@ def _published_head_boxes(annotations: Path) -> Path | None:
 def _read_head_sizes(path: Path, people: int) -> NDArray[np.float64]:
     try:
         corners = np.asarray(loadmat(str(path))["headboxes_src"], np.float64)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (MatReadError, OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} holds no headboxes_src of MPII ({error})") from error
     if corners.shape != (2, 2, people):
         raise UsageError(

@@ -78,7 +78,7 @@ def parse_posetrack(
                 _read_frame(info, image_id, place, by_image.get(image_id, []), path, images, skeleton)
             )
     except (KeyError, TypeError) as error:
-        raise UsageError(f"{path} is no PoseTrack file: {error!r} is missing or of another form") from error
+        raise UsageError(f"{path} is no PoseTrack file: {error} is missing or of another form") from error
     return labels
 
 

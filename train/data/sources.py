@@ -69,7 +69,7 @@ def load_labels(source: DataSource, skeleton: Skeleton, *, side: str | None = "t
 
 
 def suggest_format(source: DataSource, skeleton: Skeleton) -> str:
-    """Return a sentence on what a file that could not be read looks like; "" where nothing better is known."""
+    """Return a sentence on what a file that could not be read looks like, "" where nobody knows better."""
     found = recognise(source.annotations)
     if found is None:
         return ""
@@ -105,7 +105,7 @@ def recognise(path: Path) -> DataFormat | None:
 
 def _recognise_coco_like(content: dict[str, Any]) -> DataFormat | None:
     names = {name for category in content.get("categories") or [] for name in category.get("keypoints") or []}
-    first_image = next(iter(content["images"]), {})
+    first_image: dict[str, Any] = next(iter(content["images"]), {})
     if "head_bottom" in names or "ignore_regions_x" in first_image:
         return "posetrack"
     counts = {len(entry.get("keypoints") or []) // 3 for entry in content["annotations"][:1000]} - {0}

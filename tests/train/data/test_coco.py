@@ -1,13 +1,14 @@
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from engine.errors import SourceError, UsageError
+from engine.errors import UsageError
 from engine.skeleton import COCO17, MPII16
 from train.data.coco import load_coco
-from train.data.labels import count_people, read_image
+from train.data.labels import count_people
 
 
 def test_people_and_ignore_boxes_are_read(stick_people: Path) -> None:
@@ -56,6 +57,75 @@ def test_a_file_that_is_not_coco_is_refused(tmp_path: Path) -> None:
         load_coco(tmp_path / "none.json", tmp_path, COCO17)
 
 
-def test_a_missing_image_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"gone\.jpg is missing"):
-        read_image(tmp_path / "gone.jpg")
+def test_outlined_regions_make_a_mask(stick_people: Path, tmp_path: Path) -> None:
+    content = json.loads((stick_people / "people.json").read_text())
+    crowd = next(entry for entry in content["annotations"] if entry["iscrowd"])
+    assert load_coco(stick_people / "people.json", tmp_path, COCO17)[0].ignore_mask is None
+    counts = [150 * 160 + 10, 40, 200 * 160 - 150 * 160 - 50]
+    crowd["segmentation"] = {"size": [160, 200], "counts": counts}
+    nobody = {"id": 100, "image_id": 1, "iscrowd": 0, "bbox": [20, 30, 5, 6], "num_keypoints": 0}
+    content["annotations"].append(nobody)
+    path = tmp_path / "people.json"
+    path.write_text(json.dumps(content))
+    label = load_coco(path, tmp_path, COCO17)[0]
+    assert label.ignore_mask is not None
+    mask = label.ignore_mask((160, 200))
+    expected = np.zeros((160, 200), bool)
+    expected[10:50, 150] = True
+    expected[30:36, 20:25] = True
+    np.testing.assert_array_equal(mask, expected)
+    assert len(label.ignore_bboxes) == 2
+
+
+def test_keypoints_in_another_order_are_refused(stick_people: Path, tmp_path: Path) -> None:
+    content = json.loads((stick_people / "people.json").read_text())
+    names = list(COCO17.keypoints)
+    names[5], names[6] = names[6], names[5]
+    content["categories"] = [{"id": 1, "name": "person", "keypoints": names}]
+    path = tmp_path / "people.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(UsageError, match="keypoint 5 is right_shoulder in the file but left_shoulder"):
+        load_coco(path, tmp_path, COCO17)
+
+
+def test_entries_that_lack_something_are_named(stick_people: Path, tmp_path: Path) -> None:
+    content = json.loads((stick_people / "people.json").read_text())
+    path = tmp_path / "people.json"
+    content["annotations"][3]["bbox"] = [1, 2]
+    path.write_text(json.dumps(content))
+    with pytest.raises(UsageError, match=r"annotation 4 has the bbox \[1, 2\]; expected \[x, y, width"):
+        load_coco(path, tmp_path, COCO17)
+    del content["annotations"][3]["image_id"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(UsageError, match="has no image_id"):
+        load_coco(path, tmp_path, COCO17)
+
+
+def test_the_area_follows_from_the_box_where_none_is_given(stick_people: Path, tmp_path: Path) -> None:
+    content = json.loads((stick_people / "people.json").read_text())
+    expected = content["annotations"][0].pop("area")
+    path = tmp_path / "people.json"
+    path.write_text(json.dumps(content))
+    assert load_coco(path, tmp_path, COCO17)[0].people[0].area == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.shared_data
+def test_masks_of_the_shared_pictures_are_those_of_pycocotools() -> None:
+    folder = Path(__file__).parents[4] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no shared data")
+    from pycocotools.coco import COCO
+
+    truth = COCO(str(folder / "people.json"))
+    for label in load_coco(folder / "people.json", folder / "images", COCO17)[::200]:
+        info = truth.loadImgs(label.image_id)[0]
+        expected = np.zeros((info["height"], info["width"]), bool)
+        for entry in truth.loadAnns(truth.getAnnIds(imgIds=label.image_id, iscrowd=None)):
+            if entry["iscrowd"] or not entry["num_keypoints"]:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", DeprecationWarning)
+                    expected |= truth.annToMask(entry).astype(bool)
+        if label.ignore_mask is not None:
+            np.testing.assert_array_equal(label.ignore_mask(expected.shape), expected)
+        else:
+            assert not expected.any()
