@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Optional
@@ -13,6 +14,8 @@ from engine.model_file import read_spec
 from engine.settings import Precision, RuntimeName
 from engine.skeleton import SKELETONS
 from train.config_file import load_settings
+from train.protocols import Decoder, Protocol
+from train.settings import DataFormat
 
 app = typer.Typer(
     add_completion=False,
@@ -97,45 +100,67 @@ def quantize(
 @app.command()
 def evaluate(
     model: Annotated[str, typer.Argument(help="ONNX file, zoo name, or checkpoint.")],
-    annotations: Annotated[Path, typer.Option(help="COCO keypoint JSON.")],
-    images: Annotated[Path, typer.Option(help="Folder of its pictures.")],
+    annotations: Annotated[Path, typer.Option(help="Labels; see --format.")],
+    images: Annotated[Path, typer.Option(help="Folder of their pictures.")],
+    data_format: Annotated[DataFormat, typer.Option("--format", help="How the labels are written.")] = "coco",
+    split: Annotated[Optional[Path], typer.Option(help="JSON of image ids by side.")] = None,  # noqa: UP045
+    side: Annotated[str, typer.Option(help="Side of the split to judge on.")] = "val",
+    source: Annotated[Optional[str], typer.Option(help="Only images with this `source`.")] = None,  # noqa: UP045
+    protocol: Annotated[
+        Optional[Protocol],  # noqa: UP045
+        typer.Option(help="Whose figures to add; default: that of the model's skeleton."),
+    ] = None,
     boxes: Annotated[str, typer.Option(help="truth, finder, or a COCO detection JSON.")] = "truth",
     finder: Annotated[str, typer.Option(help="Bottom-up model for --boxes finder.")] = "default-bottom-up",
     config: Annotated[Optional[Path], typer.Option(help="Settings of a checkpoint without any.")] = None,  # noqa: UP045
     min_keypoints: Annotated[int, typer.Option(min=1, help="Judge only people with this many labels.")] = 1,
     min_height: Annotated[float, typer.Option(min=0, help="Judge only people this high, px.")] = 0.0,
+    min_visibility: Annotated[int, typer.Option(min=1, max=2, help="Only labels of this COCO v count.")] = 1,
     flip_test: Annotated[bool, typer.Option(help="Average with the mirrored input.")] = False,
+    scales: Annotated[str, typer.Option(help="Bottom-up: sizes to look at, such as 0.5,1,2.")] = "1",
+    decoder: Annotated[
+        Decoder, typer.Option(help="Bottom-up: as it ships, or as papers measure.")
+    ] = "engine",
     runtime: Annotated[RuntimeName, typer.Option(help="Which library runs a model file.")] = "auto",
     precision: Annotated[Precision, typer.Option(help="Arithmetic of a model file.")] = "auto",
     json_file: Annotated[Optional[Path], typer.Option("--json", help="Write all figures here.")] = None,  # noqa: UP045
+    report: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Write tables, curves and pictures to this .html or .md file."),
+    ] = None,
 ) -> None:
-    """Judge a model on labelled pictures: mean OKS, AP, AR, PCK of every keypoint."""
-    from train.evaluate import Selection, open_network
-    from train.evaluate import evaluate as run
+    """Judge a model on labelled pictures: OKS, AP, AR, PCK of every keypoint, kinds of mistakes."""
+    from train.data.sources import load_labels
+    from train.evaluate import Selection, open_network, predict, summarise
+    from train.protocols.pairing import drop_labels
+    from train.report import describe_figures, write_report
+    from train.settings import DataSource
 
     network = open_network(model, config, runtime=runtime, precision=precision)
     needs_finder = network.spec.kind == "top-down" and boxes == "finder"
-    figures = run(
+    data = DataSource(
+        format=data_format, annotations=annotations, images=images, split=split, min_teacher_agreement=0.0
+    )
+    labels = load_labels(data, network.spec.skeleton, side=side)
+    if source is not None:
+        labels = [label for label in labels if label.source == source]
+    predictions = predict(
         network,
-        annotations,
-        images,
+        drop_labels(labels, min_visibility),
         boxes=boxes,
         finder=open_network(finder, runtime=runtime, precision=precision) if needs_finder else None,
-        selection=Selection(min_keypoints, min_height),
         flip_test=flip_test,
+        scales=parse_scales(scales),
+        decoder=decoder,
     )
+    selection = Selection(min_keypoints, min_height)
+    figures = summarise(predictions, network.spec.skeleton, selection, protocol=protocol)
     if json_file is not None:
         json_file.write_text(json.dumps(figures, indent=1), encoding="utf-8")
-    print(f"{'keypoint':16} {'OKS':>6} {'PCK@0.1':>8}")
-    for name, values in figures["per_keypoint"].items():
-        oks, pck = values["oks"], values["pck@0.1"]
-        print(
-            f"{name:16} {'' if oks is None else f'{oks:6.3f}':>6} {'' if pck is None else f'{pck:8.3f}':>8}"
-        )
-    print(
-        f"{figures['people']} people: mean OKS {figures['mean_oks']:.3f}, AP {figures['ap']:.3f}, "
-        f"AP50 {figures['ap50']:.3f}, AR {figures['ar']:.3f}"
-    )
+    if report is not None:
+        command = shlex.join(["python", "-m", "train", *sys.argv[1:]])
+        write_report(report, figures, predictions, network.spec, selection, command=command)
+    print(describe_figures(figures))
 
 
 @app.command()
@@ -156,6 +181,17 @@ def synthesize(
     else:
         synthesize_training_set(bodies, backgrounds, out, count=count, seed=seed)
     print(out)
+
+
+def parse_scales(text: str) -> tuple[float, ...]:
+    """Read positive numbers between commas."""
+    try:
+        scales = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        scales = ()
+    if not scales or min(scales) <= 0:
+        raise UsageError(f"scales are positive numbers between commas, such as 0.5,1,2, got {text!r}")
+    return scales
 
 
 def parse_size(text: str) -> tuple[int, int]:
