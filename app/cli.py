@@ -31,7 +31,10 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-models_cli = typer.Typer(help="List the models that can be named, or show one.", no_args_is_help=True)
+models_cli = typer.Typer(
+    help="List the models that can be named, show one, download published ones, remove them.",
+    no_args_is_help=True,
+)
 cli.add_typer(models_cli, name="models")
 
 
@@ -146,9 +149,10 @@ def demo(
 @models_cli.command("list")
 @reported
 def models_list(json: options.JsonOnStdout = False) -> None:
-    """List the models that can be named."""
+    """List the models: bundled, downloaded, and published ones that can be downloaded."""
     from app.reports import print_models
 
+    configure_logging(make_console(), 0)
     print_models(as_json=json)
 
 
@@ -159,6 +163,36 @@ def models_info(name: options.ModelName, json: options.JsonOnStdout = False) -> 
     from app.reports import print_model
 
     print_model(name, as_json=json)
+
+
+@models_cli.command("download", no_args_is_help=True)
+@reported
+def models_download(
+    names: options.PublishedNames,
+    source: options.CheckpointFile = None,
+    keep_checkpoint: options.KeepCheckpoint = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = 0,
+) -> None:
+    """Download published models and convert them; a download that was stopped goes on where it was.
+
+    STEADYPOSE_DATA_DIR says where they go, STEADYPOSE_MODEL_STORE the address of a mirror of the store.
+    """
+    from app.models import download_models
+
+    console = make_console()
+    configure_logging(console, _verbosity(quiet, verbose))
+    code = download_models(names, source=source, keep=keep_checkpoint, console=console, quiet=quiet)
+    raise typer.Exit(code)
+
+
+@models_cli.command("remove", no_args_is_help=True)
+@reported
+def models_remove(names: options.DownloadedNames) -> None:
+    """Delete downloaded models; bundled ones stay."""
+    from app.models import remove_models
+
+    remove_models(names)
 
 
 @cli.command()

@@ -65,6 +65,25 @@ Verbose = Annotated[
 ModelName = Annotated[
     str, typer.Argument(metavar="NAME", show_default=False, help="Zoo name, alias or ONNX file.")
 ]
+PublishedNames = Annotated[
+    list[str],
+    typer.Argument(metavar="NAME", show_default=False, help="Published models, as `models list` names them."),
+]
+DownloadedNames = Annotated[
+    list[str], typer.Argument(metavar="NAME", show_default=False, help="Models that were downloaded.")
+]
+CheckpointFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="FILE",
+        show_default=False,
+        help="Take this file, fetched by other means, instead of the network; it is checked and left alone.",
+    ),
+]
+KeepCheckpoint = Annotated[
+    bool, typer.Option("--keep-checkpoint", help="Do not delete the checkpoint after it is converted.")
+]
 JsonOnStdout = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 JsonFile = Annotated[
     Path | None,

@@ -6,44 +6,73 @@ from collections.abc import Mapping
 from app.console import say
 from app.tables import field_lines, text_table
 from engine.model_file import file_sha256, read_spec
-from engine.zoo import INT8_SUFFIX, ZooEntry, find_model, list_models, model_path
+from engine.zoo import INT8_SUFFIX, ZooEntry, downloaded_names, find_model, list_models, model_path
+from engine.zoo_catalogue import CATALOGUE, PublishedModel
+
+HEADERS = ("name", "kind", "input", "state", "parameters", "size", "accuracy", "licence", "also called")
 
 
 def print_models(*, as_json: bool) -> None:
-    """Print the models that can be named.
+    """Print the models: bundled, downloaded, then those that can be downloaded.
 
     Raises:
         ModelFileError: a bundled file is damaged.
     """
     entries = list_models()
+    taken = {entry.name for entry in entries}
+    available = [entry for entry in CATALOGUE.values() if entry.name not in taken]
     if as_json:
-        say(json.dumps([entry.describe() for entry in entries], indent=2))
+        told = [entry.describe() for entry in entries] + [entry.describe() for entry in available]
+        say(json.dumps(told, indent=2))
         return
-    if not entries:
-        say("no model is bundled with this installation; name an ONNX file instead")
-        return
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             entry.name,
             entry.spec.kind,
             _size_text(entry.spec.input_size),
+            entry.state,
             f"{entry.parameters / 1e6:.2f} M",
             " ".join(f"{form} {size / 1e6:.1f} MB" for form, size in entry.file_bytes.items()),
-            _mapping_text(entry.spec.accuracy),
+            _mapping_text(_headline(entry.spec.accuracy)),
+            entry.spec.licence,
             " ".join(entry.aliases),
         )
         for entry in entries
     ]
-    say(text_table(("name", "kind", "input", "parameters", "files", "accuracy", "also called"), rows))
+    rows += [
+        (
+            entry.name,
+            entry.kind,
+            _size_text(entry.input_size),
+            entry.state,
+            "",
+            "",
+            _mapping_text(_headline(entry.accuracy)),
+            entry.licence,
+            "",
+        )
+        for entry in available
+    ]
+    say(text_table(HEADERS, rows))
 
 
 def print_model(name: str, *, as_json: bool) -> None:
-    """Print what is known of one model, given by name, alias or path.
+    """Print what is known of one model, given by name, alias or path; it may be one not downloaded yet.
 
     Raises:
         ModelFileError: there is no such model, or its file is not ours.
     """
-    entry = _find_entry(name)
+    if name in CATALOGUE and name not in downloaded_names():
+        facts = CATALOGUE[name].describe() | {"download": _download_line(CATALOGUE[name])}
+    else:
+        facts = _file_facts(_find_entry(name))
+    if as_json:
+        say(json.dumps(facts, indent=2))
+        return
+    say(field_lines([(key.replace("_", " "), _text(value)) for key, value in facts.items()]))
+
+
+def _file_facts(entry: ZooEntry) -> dict[str, object]:
     spec = entry.spec
     facts = entry.describe() | {
         "input_size": list(spec.input_size),
@@ -57,10 +86,18 @@ def print_model(name: str, *, as_json: bool) -> None:
         "sha256": {form: file_sha256(path) for form, path in entry.files.items()},
         "checkpoint_sha256": spec.checkpoint_sha256,
     }
-    if as_json:
-        say(json.dumps(facts, indent=2))
-        return
-    say(field_lines([(key.replace("_", " "), _text(value)) for key, value in facts.items()]))
+    if entry.state == "downloaded" and entry.name in CATALOGUE:
+        facts = CATALOGUE[entry.name].describe() | facts
+    return facts
+
+
+def _download_line(entry: PublishedModel) -> str:
+    return f"steadypose models download {entry.name}" + ("" if entry.path else " --from FILE")
+
+
+def _headline(accuracy: Mapping[str, float]) -> dict[str, float]:
+    """Return the first two figures, which lists have room for."""
+    return dict(list(accuracy.items())[:2])
 
 
 def _find_entry(name: str) -> ZooEntry:
@@ -76,6 +113,8 @@ def _text(value: object) -> str:
         return ", ".join(str(item) for item in value) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if value is None:
+        return "none"
     return str(value)
 
 
