@@ -49,12 +49,13 @@ class AugmentSettings(Settings):
     half_body: float = Field(0.3, ge=0, le=1)
     """Probability of showing only one body half."""
     scale: tuple[float, float] = (0.65, 1.35)
-    """Range of the crop's size relative to the padded box; bottom-up with `view` published, relative to the
-    short side of the picture."""
+    """Range of the crop's size relative to the padded box, drawn from a normal distribution around its middle
+    that deviates by half of it and is clipped to it (Sun et al. 2019). Bottom-up with `view` published:
+    relative to the short side of the picture, drawn uniformly."""
     shift: float = Field(0.08, ge=0)
     """Largest shift of the crop, as a share of the unpadded size; the papers' top-down networks have none."""
     rotation_deg: float = Field(45.0, ge=0)
-    """Largest rotation; drawn from a normal distribution of half of it."""
+    """Largest rotation; drawn from a normal distribution of half of it, with `view` published uniformly."""
     rotation_probability: float = Field(0.6, ge=0, le=1)
     any_rotation: float = Field(0.05, ge=0, le=1)
     """Probability of a uniform rotation instead, for people upside down."""
@@ -77,7 +78,8 @@ class AugmentSettings(Settings):
     extent: tuple[float, float] = (0.22, 1.1)
     """Bottom-up: range of a person's longer side relative to the height of the input, drawn log-uniformly."""
     translate_px: float = Field(40.0, ge=0)
-    """Bottom-up with `view` published: largest shift in input px."""
+    """Bottom-up with `view` published: largest shift, in px of a view 200 px wide (the papers' MAX_TRANSLATE),
+    so that 40 is a fifth of the input's short side."""
     mosaic: float = Field(0.5, ge=0, le=1)
     """Bottom-up: probability of several images side by side on one canvas."""
 

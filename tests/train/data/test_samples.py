@@ -89,8 +89,8 @@ def test_bottom_up_batches_say_nothing_inside_ignored_regions(images: list) -> N
         batch = collate([samples[start], samples[start + 1]])
         assert batch["heatmaps_4"].shape == (2, 17, 32, 32)
         assert batch["mask_2"].shape == (2, 17, 64, 64)
-        used = batch["indices"][..., 1] > 0
-        values = batch["heatmaps_4"].flatten(1)[torch.arange(2)[:, None], batch["indices"][..., 0].flatten(1)]
+        used = batch["indices_4"][..., 1] > 0
+        values = batch["heatmaps_4"].flatten(1)[torch.arange(2)[:, None], batch["indices_4"][..., 0].flatten(1)]
         assert (values[used.flatten(1)] > 0.6).all()
         masked += float((batch["mask_2"] == 0).float().mean())
     assert masked > 0
