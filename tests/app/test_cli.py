@@ -38,7 +38,10 @@ def test_alone_it_shows_what_it_can_do(invoke: Invoke):
         assert command in result.stdout
 
 
-@pytest.mark.parametrize("command", ["track", "demo", "doctor", "bench", "models list", "models info"])
+@pytest.mark.parametrize(
+    "command",
+    ["track", "demo", "doctor", "bench", "models list", "models info", "models download", "models remove"],
+)
 def test_every_command_explains_itself(invoke: Invoke, command: str):
     result = invoke(*command.split(), "--help")
     assert result.exit_code == 0 and "Usage: steadypose" in result.stdout

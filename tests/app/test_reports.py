@@ -8,6 +8,7 @@ from typer.testing import Result
 import engine.zoo
 from engine import doctor
 from engine.model_file import file_sha256
+from engine.zoo_catalogue import CATALOGUE
 
 Invoke = Callable[..., Result]
 
@@ -20,21 +21,24 @@ def zoo(tmp_path: Path, write_marker_model: Callable[..., Path], monkeypatch: py
     write_marker_model(folder / "steadypose-td-w16.onnx", "top-down", accuracy={"mean_oks": 0.61234})
     write_marker_model(folder / "steadypose-bu-w16.onnx", "bottom-up")
     monkeypatch.setattr(engine.zoo, "models_dir", lambda: folder)
+    monkeypatch.setenv("STEADYPOSE_DATA_DIR", str(tmp_path / "data"))
     return folder
 
 
 def test_models_are_listed_with_aliases_and_accuracy(invoke: Invoke, zoo: Path):
     result = invoke("models", "list")
     assert result.exit_code == 0
-    header, _, top_down, bottom_up = result.stdout.splitlines()
-    assert header.split()[:3] == ["name", "kind", "input"]
+    header, _, top_down, bottom_up, *published = result.stdout.splitlines()
+    assert header.split()[:4] == ["name", "kind", "input", "state"]
+    assert all("available" in line or "by hand" in line for line in published)
     assert "steadypose-td-w16" in top_down and "mean_oks 0.612" in top_down and "default-top-down" in top_down
     assert "steadypose-bu-w16" in bottom_up and "192x192" in bottom_up
 
 
 def test_models_are_listed_as_json(invoke: Invoke, zoo: Path):
     listed = json.loads(invoke("models", "list", "--json").stdout)
-    assert [model["kind"] for model in listed] == ["top-down", "bottom-up"]
+    assert [model["kind"] for model in listed if model["state"] == "bundled"] == ["top-down", "bottom-up"]
+    assert len({model["name"] for model in listed}) == len(listed) == 2 + len(CATALOGUE)
 
 
 @pytest.mark.parametrize("as_path", [False, True])
