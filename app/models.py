@@ -173,6 +173,7 @@ def _convert(entry: PublishedModel, checkpoint: Path, target: Path) -> None:
     except OSError as error:
         raise SinkError(f"{target.parent} cannot be made: {error.strerror or error}") from error
     root = Path(engine.__file__).parent.parent
+    paths = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))
     command = [
         sys.executable,
         "-m",
@@ -185,7 +186,7 @@ def _convert(entry: PublishedModel, checkpoint: Path, target: Path) -> None:
     done = subprocess.run(
         command,
         cwd=root,  # so that no folder called `train` where the user is comes first
-        env=os.environ | {"PYTHONPATH": str(root)},
+        env=os.environ | {"PYTHONPATH": paths},
         capture_output=True,
         text=True,
         errors="replace",

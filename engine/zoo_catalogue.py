@@ -154,7 +154,8 @@ class PublishedModel(BaseModel):
             heatmap_sigma=self.heatmap_sigma,
             skeleton=SKELETONS[self.skeleton],
             licence=self.licence,
-            training_data=f"{self.training_data}; accuracy as published, on {self.judged_on}",
+            training_data=self.training_data
+            + (f"; accuracy as published, on {self.judged_on}" if self.accuracy else ""),
             accuracy=self.accuracy,
             checkpoint_sha256=checkpoint_sha256,
         )

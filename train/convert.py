@@ -43,7 +43,38 @@ def find_published(name: str) -> PublishedModel:
     raise UsageError(f"no published model is called {name!r}; {hint}")
 
 
-def convert(checkpoint: Path, out: Path, entry: PublishedModel, *, name: str = "") -> float:
+def convert_like(
+    checkpoint: Path, out: Path, like: str, *, licence: str = "unknown", training_data: str = "unknown"
+) -> float:
+    """Write the model file of a checkpoint at hand that is built and decoded like a published one.
+
+    The published checkpoint itself keeps its name, figures and terms; any other is called after `out`, with
+    the terms given and without figures, since those published are of other weights.
+
+    Args:
+        checkpoint: weights, for example of deep-high-resolution-net, HigherHRNet or MMPose.
+        out: ONNX file, written atomically.
+        like: name in `engine.zoo_catalogue.CATALOGUE`.
+        licence: of other weights.
+        training_data: what other weights have seen.
+
+    Returns:
+        See `convert`, as for what it raises.
+
+    Raises:
+        UsageError: no published model is called so.
+    """
+    entry = find_published(like)
+    if not checkpoint.is_file():
+        raise ModelFileError(f"checkpoint {checkpoint} does not exist; give the path of a .pth file")
+    published = bool(entry.sha256_prefix) and file_sha256(checkpoint).startswith(entry.sha256_prefix)
+    if not published:
+        own = {"name": out.stem, "accuracy": {}, "licence": licence, "training_data": training_data}
+        entry = entry.model_copy(update=own)
+    return convert(checkpoint, out, entry)
+
+
+def convert(checkpoint: Path, out: Path, entry: PublishedModel) -> float:
     """Write the model file of a published checkpoint.
 
     The file is compared with torch on noise and on a picture of the demo clip before it gets its name.
@@ -51,8 +82,7 @@ def convert(checkpoint: Path, out: Path, entry: PublishedModel, *, name: str = "
     Args:
         checkpoint: weights in any dialect that `train.checkpoint.load_weights` reads.
         out: ONNX file, written atomically.
-        entry: what the weights are: architecture, skeleton, size, targets, figures and terms.
-        name: what the model calls itself; empty takes the entry's name.
+        entry: what the weights are: name, architecture, skeleton, size, targets, figures and terms.
 
     Returns:
         The largest difference between torch and ONNX Runtime, see `train.export.torch_difference`.
@@ -69,7 +99,7 @@ def convert(checkpoint: Path, out: Path, entry: PublishedModel, *, name: str = "
     network = build_model(entry.architecture, keypoints=spec.skeleton.count, **entry.architecture_options)
     report = load_weights(checkpoint, network, part="all")
     log.info("%s: %d tensors for %s", checkpoint.name, report.loaded, entry.architecture)
-    spec = spec.model_copy(update={"checkpoint_sha256": file_sha256(checkpoint), "name": name or spec.name})
+    spec = spec.model_copy(update={"checkpoint_sha256": file_sha256(checkpoint)})
     trained = wrap_published(network, spec)
     draft = out.with_name(f".{out.stem}.{os.getpid()}.onnx")
     try:

@@ -11,7 +11,7 @@ from engine.errors import ModelFileError, UsageError
 from engine.model_file import read_spec
 from engine.zoo_catalogue import CATALOGUE, PublishedModel
 from train import convert as module
-from train.convert import convert, demo_input, find_published, main
+from train.convert import convert, convert_like, demo_input, find_published, main
 from train.models import build_model
 
 # torch's exporter warns of deprecations inside torch itself.
@@ -59,11 +59,26 @@ def test_a_checkpoint_becomes_a_file_that_says_what_it_is(
     assert heatmaps.shape == (2, 16, 16, 16)
 
 
-def test_a_file_for_other_weights_bears_its_own_name(
-    checkpoint: Path, entry: PublishedModel, tmp_path: Path
+@pytest.mark.parametrize("published", [False, True])
+def test_other_weights_do_not_take_on_published_figures(
+    checkpoint: Path,
+    entry: PublishedModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    published: bool,
 ) -> None:
-    convert(checkpoint, tmp_path / "mine.onnx", entry, name="mine")
-    assert read_spec(tmp_path / "mine.onnx").name == "mine"
+    given: list[PublishedModel] = []
+    monkeypatch.setattr(module, "convert", lambda _, __, row: given.append(row) or 0.0)
+    prefix = hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:8] if published else "00000000"
+    row = entry.model_copy(update={"sha256_prefix": prefix})
+    monkeypatch.setitem(CATALOGUE, "dots", row)
+    convert_like(checkpoint, tmp_path / "mine.onnx", "dots", licence="mine")
+    spec = given[0].spec("")
+    if published:
+        assert given == [row] and "as published" in spec.training_data
+    else:
+        assert (spec.name, spec.licence, spec.training_data, spec.accuracy) == ("mine", "mine", "unknown", {})
+    assert spec.input_size == (64, 64)
 
 
 def test_a_file_that_differs_on_a_picture_is_not_put_in_place(
