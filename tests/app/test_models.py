@@ -1,5 +1,6 @@
 import contextlib
 import hashlib
+import io
 import itertools
 import json
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import av
 import pytest
+from rich.console import Console
 from typer.testing import Result
 
 import app.models
@@ -361,3 +363,18 @@ def test_a_network_goes_all_the_way_from_the_store_into_a_track(
     assert invoke("models", "remove", NAME).exit_code == 0
     again = invoke("track", second_of_people, "--out", tmp_path / "again", *named)
     assert again.exit_code == 2 and f"run `steadypose models download {NAME}`" in again.stderr
+
+
+def test_a_terminal_shows_a_bar_and_cleans_up_after_itself():
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=80)
+    with app.models.DownloadProgress("net", console, quiet=False) as progress:
+        progress.update(0, None)
+        progress.update(500_000, 1_000_000)
+    assert "net" in stream.getvalue() and "MB" in stream.getvalue()
+    silent = io.StringIO()
+    with app.models.DownloadProgress(
+        "net", Console(file=silent, force_terminal=True), quiet=True
+    ) as progress:
+        progress.update(1, 1)
+    assert silent.getvalue() == ""
