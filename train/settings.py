@@ -78,7 +78,7 @@ class AugmentSettings(Settings):
     extent: tuple[float, float] = (0.22, 1.1)
     """Bottom-up: range of a person's longer side relative to the height of the input, drawn log-uniformly."""
     translate_px: float = Field(40.0, ge=0)
-    """Bottom-up with `view` published: largest shift, in px of a view 200 px wide (the papers' MAX_TRANSLATE),
+    """Bottom-up with `view` published: largest shift in px of a view 200 px wide (the papers' MAX_TRANSLATE),
     so that 40 is a fifth of the input's short side."""
     mosaic: float = Field(0.5, ge=0, le=1)
     """Bottom-up: probability of several images side by side on one canvas."""

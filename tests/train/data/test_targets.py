@@ -4,10 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from train.data.targets import (
+    SMALLEST_SIGMA,
     crowd_heatmaps,
     gaussian_patch,
+    gaussian_patches,
     rounded_heatmaps,
+    scale_aware_sigmas,
     tag_indices,
+    udp_heatmaps,
     unbiased_heatmaps,
 )
 
@@ -116,3 +120,45 @@ def test_people_beyond_the_most_allowed_are_cut():
     indices = tag_indices(points, np.ones((5, 2)), (8, 8), 3)
     assert indices.shape == (3, 2, 2)
     assert indices[..., 1].all()
+
+
+def test_udp_gaussians_are_exact_inside_the_patch_around_the_rounded_place():
+    points = np.random.default_rng(0).uniform(12, 36, (20, 2))
+    maps, weights = udp_heatmaps(points, np.ones(20), (64, 48), 2.0)
+    whole = unbiased_heatmaps(points, np.ones(20), (64, 48), 2.0)
+    for point, painted, full in zip(points, maps, whole):
+        x, y = (point + 0.5).astype(int)
+        patch = np.zeros((64, 48), bool)
+        patch[y - 6 : y + 7, x - 6 : x + 7] = True
+        np.testing.assert_allclose(painted, np.where(patch, full, 0), atol=1e-6)
+    assert (weights == 1).all()
+
+
+def test_udp_weights_are_those_of_rounded_maps():
+    points = np.random.default_rng(1).uniform(-12, 70, (200, 2))
+    visible = np.random.default_rng(2).integers(0, 2, 200)
+    _, ours = udp_heatmaps(points, visible, (64, 48), 2.0)
+    _, published = rounded_heatmaps(points, visible, (64, 48), 1, 2.0)
+    np.testing.assert_array_equal(ours, published)
+    assert 0 < ours.sum() < visible.sum()
+
+
+def test_many_patches_are_the_single_ones():
+    rng = np.random.default_rng(0)
+    points, sigmas = rng.uniform(-15, 70, (30, 2)).astype(np.float32), rng.uniform(0.5, 3, 30)
+    for point, sigma, many in zip(
+        points, sigmas, gaussian_patches(points, sigmas.astype(np.float32), (64, 48)), strict=True
+    ):
+        one = gaussian_patch(point, (64, 48), sigma)
+        assert many[:2] == one[:2]
+        np.testing.assert_allclose(many[2], one[2], atol=1e-6)
+
+
+def test_no_patches_of_no_points():
+    assert list(gaussian_patches(np.zeros((0, 2), np.float32), np.zeros(0, np.float32), (8, 8))) == []
+
+
+def test_sigmas_follow_the_published_rule():
+    """A box side of 256 px has sigma 2, and halving the view's scale halves it."""
+    np.testing.assert_allclose(scale_aware_sigmas([256, 128, 512], 256, 2.0), [2, 1, 4])
+    assert scale_aware_sigmas([3.0], 256, 2.0)[0] == SMALLEST_SIGMA
