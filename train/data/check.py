@@ -18,7 +18,7 @@ from train.data.check_people import check_people
 from train.data.check_pictures import Progress, check_pictures, find_unused
 from train.data.coco import check_names, parse_coco, read_coco
 from train.data.findings import KINDS, Finding
-from train.data.labels import ImageLabel, count_people, read_json
+from train.data.labels import ImageLabel, count_people, picture_name, read_json
 from train.data.posetrack import parse_posetrack
 from train.data.sources import LOADERS, suggest_format
 from train.settings import DataSource
@@ -77,7 +77,7 @@ def check_data(
         checked = _check_source(source, skeleton, findings, read_pictures, progress)
         used.setdefault(source.images, []).extend(label.path for label in checked)
         images, people = images + len(checked), people + count_people(checked)
-        names = {label.path.relative_to(source.images).as_posix() for label in checked}
+        names = {picture_name(label.path, source.images) for label in checked}
         for split in dict.fromkeys(one.split for one in same if one.split is not None):
             findings += check_split(split, {label.image_id for label in checked} | names)
     for folder, paths in used.items():

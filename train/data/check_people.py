@@ -28,7 +28,11 @@ SIDES: tuple[tuple[tuple[str, str, float], tuple[str, str, float]], ...] = (
     (("left_ear", "right_ear", 0.04), ("left_shoulder", "right_shoulder", 0.12)),
 )
 """Axes from right to left that hardly ever oppose each other, each with the length, in person sizes (square
-roots of the box area), from which on it says something."""
+roots of the box area), from which on it says something.
+
+Measured on LSP, LSPET and PARSE: with left and right exchanged on purpose, 73 % (upper half), 60 % (legs) and
+62 % (all but the face) of 7,168 people with trusted labels are reported, as labelled 0.9 %, in part real
+faults; of 135 bodies in which both of two teachers had found an exchange, 113."""
 OPPOSED_COSINE = -0.5
 
 

@@ -38,8 +38,9 @@ def load_coco(
             ignore box: the label is probably wrong.
 
     Returns:
-        Images in the order of the file, also those without people. A crowd or a person without any labelled
-        keypoint becomes an ignore box and, where it is outlined, a part of the ignore mask.
+        Images in the order of the file, also those without people. A crowd, or a person without any
+        labelled keypoint or whose box has no extent, becomes an ignore box and, where it is outlined, a part
+        of the ignore mask.
 
     Raises:
         UsageError: the file is missing, is not COCO JSON, or has other keypoints.
@@ -158,12 +159,17 @@ def _bbox(entry: dict[str, Any], path: Path) -> tuple[float, float, float, float
 
 
 def read_person(entry: dict[str, Any], skeleton: Skeleton, path: Path) -> PersonLabel | None:
-    """Read one annotation; None where no keypoint is labelled.
+    """Read one annotation; None where no keypoint is labelled or, as published, the box has no extent.
 
     Raises:
-        UsageError: it has another number of keypoints, or lacks its id or bbox.
+        UsageError: it has another number of keypoints or weights, or some that are no numbers, or lacks its
+            id or bbox.
     """
-    values = np.asarray(entry.get("keypoints") or [], np.float32)
+    try:
+        values = np.asarray(entry.get("keypoints") or [], np.float32)
+        weights: Float = np.asarray(entry.get("kp_weight", np.ones(skeleton.count)), np.float32)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{path}: annotation {entry.get('id')} has a keypoint that is no number") from error
     if values.size == 0 and entry.get("num_keypoints", 0) == 0:
         return None
     if values.size != 3 * skeleton.count:
@@ -171,20 +177,24 @@ def read_person(entry: dict[str, Any], skeleton: Skeleton, path: Path) -> Person
             f"{path}: annotation {entry.get('id')} has {values.size / 3:g} keypoints, skeleton "
             f"{skeleton.name!r} needs {skeleton.count}; choose the skeleton of this file"
         )
+    if not np.isfinite(values).all() or weights.shape != (skeleton.count,):
+        raise UsageError(
+            f"{path}: annotation {entry.get('id')} has a keypoint that is no finite number, or "
+            f"{weights.size} values of kp_weight for {skeleton.count} keypoints"
+        )
     values = values.reshape(-1, 3)
     visibility = values[:, 2].astype(np.int64)
     labelled = visibility > 0
     if not labelled.any():
         return None
-    weights: Float = labelled.astype(np.float32)
-    if "kp_weight" in entry:
-        weights *= np.asarray(entry["kp_weight"], np.float32)
     bbox = np.array(_bbox(entry, path), np.float32)
+    if not (bbox[2] > bbox[0] and bbox[3] > bbox[1]):
+        return None
     return PersonLabel(
         annotation_id=_field(entry, "id", path),
         keypoints=values[:, :2].copy(),
         visibility=visibility,
-        weights=weights,
+        weights=weights * labelled,
         bbox=bbox,
         area=float(entry.get("area", 0.0)) or mean_area(bbox),
     )

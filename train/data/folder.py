@@ -168,6 +168,8 @@ def _read_person(
     numbers = [value for value in corners if value is not None]
     if numbers and len(numbers) < 4:
         problems.append(f"line {line}: the box has only {len(numbers)} of its 4 numbers")
+    elif numbers and not (numbers[2] > numbers[0] and numbers[3] > numbers[1]):
+        problems.append(f"line {line}: bbox_x2 and bbox_y2 must be greater than bbox_x1 and bbox_y1")
     if not visibility.any():
         return None
     bbox = numbers if len(numbers) == 4 else pose_bbox(keypoints, visibility > 0)

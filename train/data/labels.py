@@ -98,6 +98,11 @@ def read_json(path: Path, what: str) -> Any:
         raise UsageError(f"{path} is not a {what}: it is no JSON ({error})") from error
 
 
+def picture_name(path: Path, images: Path) -> str:
+    """Return what a split file calls a picture: its path within the folder, with forward slashes."""
+    return path.relative_to(images).as_posix() if path.is_relative_to(images) else path.as_posix()
+
+
 def mean_area(bbox: Float) -> float:
     """Return the area of a person of whom only the box (4,) xyxy is known: 0.53 of it, COCO's mean."""
     return 0.53 * float((bbox[2] - bbox[0]) * (bbox[3] - bbox[1]))

@@ -99,6 +99,8 @@ def _read_person(
             f"{path}: person {index} has {len(joints)} joints, skeleton {skeleton.name!r} needs "
             f"{skeleton.count}; choose the skeleton of this file"
         )
+    if not (np.isfinite(centre).all() and 0 < scale < np.inf and np.isfinite(joints).all()):
+        raise UsageError(f"{path}: person {index} needs finite numbers and a positive scale, got {scale}")
     bbox = scale_to_bbox(centre, scale)
     return PersonLabel(
         annotation_id=index,

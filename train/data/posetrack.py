@@ -11,7 +11,7 @@ from engine.errors import UsageError
 from engine.geometry import pose_bbox
 from engine.skeleton import Skeleton
 from train.data.coco import check_names, read_coco, read_person
-from train.data.labels import ImageLabel, PersonLabel, mean_area
+from train.data.labels import ImageLabel, PersonLabel, mean_area, picture_name
 from train.data.masks import fill_polygons
 from train.data.mpii import HEAD_SIZE
 
@@ -55,7 +55,7 @@ def load_posetrack(
             if label.image_id in seen:
                 raise UsageError(f"image id {label.image_id} is in {seen[label.image_id]} and in {file}")
             seen[label.image_id] = file
-            name = label.path.relative_to(images).as_posix()
+            name = picture_name(label.path, images)
             if wanted is None or label.image_id in wanted or name in wanted:
                 labels.append(label)
     return labels

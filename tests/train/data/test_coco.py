@@ -101,6 +101,33 @@ def test_entries_that_lack_something_are_named(stick_people: Path, tmp_path: Pat
         load_coco(path, tmp_path, COCO17)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"keypoints": [float("nan")] * 51}, "annotation 1 has a keypoint that is no finite number"),
+        ({"keypoints": ["x"] * 51}, "annotation 1 has a keypoint that is no number"),
+        ({"kp_weight": [1.0] * 3}, "3 values of kp_weight for 17 keypoints"),
+    ],
+)
+def test_values_that_are_no_labels_are_refused(
+    stick_people: Path, tmp_path: Path, changes: dict, message: str
+) -> None:
+    content = json.loads((stick_people / "people.json").read_text())
+    content["annotations"][0].update(changes)
+    path = tmp_path / "people.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(UsageError, match=message):
+        load_coco(path, tmp_path, COCO17)
+
+
+def test_a_person_whose_box_has_no_extent_is_ignored(stick_people: Path, tmp_path: Path) -> None:
+    content = json.loads((stick_people / "people.json").read_text())
+    content["annotations"][0]["bbox"][2] = 0
+    path = tmp_path / "people.json"
+    path.write_text(json.dumps(content))
+    assert count_people(load_coco(path, tmp_path, COCO17)) == 17
+
+
 def test_the_area_follows_from_the_box_where_none_is_given(stick_people: Path, tmp_path: Path) -> None:
     content = json.loads((stick_people / "people.json").read_text())
     expected = content["annotations"][0].pop("area")

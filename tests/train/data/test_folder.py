@@ -57,6 +57,13 @@ def test_given_boxes_are_taken_and_missing_ones_made(tmp_path: Path, dog: Skelet
     np.testing.assert_allclose(second.people[0].bbox, [2, 3, 10, 15])
 
 
+def test_a_box_must_have_an_extent(tmp_path: Path, dog: Skeleton) -> None:
+    header = HEADER + ",bbox_x1,bbox_y1,bbox_x2,bbox_y2"
+    path = write(tmp_path, header, "a.jpg,1,1,2,,3,4,5,6,7,8,10,10,10,20", "b.jpg,1,1,2,,3,4,5,6,7,8,10,,,20")
+    with pytest.raises(UsageError, match=r"line 2: bbox_x2 .* line 3: the box has only 2 of its 4 numbers"):
+        load_folder(path, tmp_path, dog)
+
+
 def test_a_spreadsheet_with_a_byte_order_mark_is_read(tmp_path: Path, dog: Skeleton) -> None:
     path = tmp_path / "labels.csv"
     path.write_bytes(f"{HEADER}\r\na.jpg,1,1,2,,3,4,5,6,7,8\r\n\r\n".encode("utf-8-sig"))

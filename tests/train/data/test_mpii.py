@@ -101,6 +101,9 @@ def test_other_forms_are_refused(tmp_path: Path) -> None:
     path = write_list(tmp_path, "b.json", [person("1.jpg")])
     with pytest.raises(UsageError, match="person 0 has 16 joints, skeleton 'coco17' needs 17"):
         load_mpii(path, tmp_path, COCO17)
+    path = write_list(tmp_path, "d.json", [person("1.jpg", scale=0)])
+    with pytest.raises(UsageError, match="person 0 needs finite numbers and a positive scale"):
+        load_mpii(path, tmp_path, MPII16)
     path = write_list(tmp_path, "c.json", [person("1.jpg", center="middle")])
     with pytest.raises(UsageError, match="person 0 is not of MPII's form"):
         load_mpii(path, tmp_path, MPII16)
