@@ -27,3 +27,7 @@ class RuntimeUnavailableError(SteadyPoseError):
 
 class SinkError(SteadyPoseError):
     """A result cannot be written: folder not writable, disk full, encoder missing."""
+
+
+class TrainingError(SteadyPoseError):
+    """A training run cannot go on: its numbers are no longer finite, or a process of it was lost."""

@@ -118,7 +118,7 @@ def load_weights(path: str | Path, model: nn.Module, *, part: Part = "auto") -> 
     dropped = set(ignored)
     given = {key: value for key, value in state.items() if key not in dropped}
     wanted = {key: value for key, value in target.items() if part == "all" or not key.startswith(HEADS)}
-    _check_fit(path, model, given, wanted)
+    check_fit(path, model, given, wanted)
     model.load_state_dict(given, strict=False)
     return LoadReport(
         path=path,
@@ -204,11 +204,25 @@ def save_checkpoint(path: str | Path, payload: Mapping[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
-        raise SinkError(f"checkpoint {path} cannot be written: {error.strerror or error}") from error
+    except (OSError, RuntimeError) as error:
+        cause = _write_error(error)
+        if cause is None:
+            raise
+        kept = "the older one is as it was; " if path.exists() else ""
+        raise SinkError(
+            f"checkpoint {path} cannot be written: {cause.strerror or cause}; {kept}make room or choose "
+            "another folder"
+        ) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _write_error(error: BaseException | None) -> OSError | None:
+    """Find what the system said: torch's writer raises its own error over that of a full disk."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _unreadable(path: Path, size: int) -> ModelFileError:
@@ -264,10 +278,10 @@ def _strip_prefixes(state: dict[str, torch.Tensor], source: str) -> tuple[dict[s
     return state, "/".join(text for text in (source, removed) if text)
 
 
-def _check_fit(
+def check_fit(
     path: Path, model: nn.Module, given: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]
 ) -> None:
-    """Raise unless `given` has the keys and shapes of `wanted`.
+    """Raise `ModelFileError` unless `given` has the keys and shapes of `wanted`.
 
     Batch norm's `num_batches_tracked` may be absent: files older than torch 0.4.1 do not have it, and it has
     no influence at the momentum used here.

@@ -41,12 +41,15 @@ def masked_heatmap_mse(output: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Per-sample mean squared error outside ignored regions (Cheng et al. 2020, lib/core/loss.py).
 
     Args:
-        output: (B, K, H, W). target: (B, K, H, W). mask: (B, H, W), 0 inside ignored regions.
+        output: (B, K, H, W). target: (B, K, H, W). mask: (B, H, W) or (B, K, H, W) weight of each squared
+            error, 0 inside ignored regions.
 
     Returns:
         (B,).
     """
-    return ((output - target).square() * mask[:, None]).mean(dim=(1, 2, 3))
+    if mask.ndim == 3:
+        mask = mask[:, None]
+    return ((output - target).square() * mask).mean(dim=(1, 2, 3))
 
 
 def place_tags(tags: Tensor, unit_px: float, stride: int = 4) -> Tensor:
@@ -77,43 +80,36 @@ def associative_embedding(tags: Tensor, indices: Tensor, *, push: str = "exp") -
     Returns:
         push (B,) and pull (B,); both 0 where there is nobody, push 0 for a single person.
     """
-    pushes, pulls = [], []
-    for sample_tags, sample_indices in zip(tags, indices, strict=True):
-        used = sample_indices[..., 1] > 0
-        present = used.any(dim=1)
-        count = int(present.sum())
-        if count == 0:
-            zero = sample_tags.sum() * 0
-            pushes.append(zero)
-            pulls.append(zero)
-            continue
-        used = used[present]
-        values = sample_tags[sample_indices[present][..., 0]]  # (count, K, L)
-        share = used[..., None].to(values.dtype)
-        number = share.sum(dim=1).clamp(min=1)
-        means = (values * share).sum(dim=1) / number
-        spread = ((values - means[:, None]).square() * share).sum(dim=1) / number
-        pulls.append(spread.mean(dim=-1).sum() / count)
-        if count == 1:
-            pushes.append(sample_tags.sum() * 0)
-            continue
-        gap = means[:, None] - means[None, :]
-        if push == "exp":
-            repel = torch.exp(-gap.square().sum(dim=-1))
-            pushes.append((repel.sum() - count) / ((count - 1) * count) * 0.5)
-        elif push == "max":
-            repel = (1 - gap.abs().sum(dim=-1)).clamp(min=0)
-            pushes.append((repel.sum() - count) / ((count - 1) * count) * 0.5)
-        else:
-            raise ValueError(f"push must be 'exp' or 'max', got {push!r}")
-    return torch.stack(pushes), torch.stack(pulls)
+    batch, people, keypoints = indices.shape[:3]
+    used = (indices[..., 1] > 0).to(tags.dtype)[..., None]  # (B, P, K, 1)
+    flat = indices[..., 0].reshape(batch, -1, 1).expand(-1, -1, tags.shape[2])
+    values = tags.gather(1, flat).reshape(batch, people, keypoints, -1)
+    number = used.sum(dim=2).clamp(min=1)
+    means = (values * used).sum(dim=2) / number  # (B, P, L)
+    spread = ((values - means[:, :, None]).square() * used).sum(dim=2) / number
+    present = used.amax(dim=(2, 3))  # (B, P)
+    count = present.sum(dim=1)
+    pull = spread.mean(dim=2).sum(dim=1) / count.clamp(min=1)
+    gap = means[:, :, None] - means[:, None]
+    if push == "exp":
+        repel = torch.exp(-gap.square().sum(dim=3))
+    elif push == "max":
+        repel = (1 - gap.abs().sum(dim=3)).clamp(min=0)
+    else:
+        raise ValueError(f"push must be 'exp' or 'max', got {push!r}")
+    repel = (repel * present[:, :, None] * present[:, None]).sum(dim=(1, 2))
+    return 0.5 * (repel - count) / (count * (count - 1)).clamp(min=1), pull
 
 
-def spatial_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+def spatial_cross_entropy(
+    logits: Tensor, target: Tensor, weight: Tensor, *, norm: Tensor | float | None = None
+) -> Tensor:
     """Cross-entropy between each map's spatial softmax and its target, scaled to sum to one.
 
     Args:
         logits: (B, K, H, W). target: (B, K, H, W), not negative. weight: (B, K), 0 leaves a map out.
+        norm: divides the weighted sum; None is the sum of the weights, but at least 1. A part of a batch
+            takes the norm of the whole.
 
     Returns:
         Scalar, the weighted mean over maps.
@@ -121,10 +117,10 @@ def spatial_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Ten
     flat = target.flatten(2)
     share = flat / flat.sum(dim=2, keepdim=True).clamp(min=1e-6)
     losses = -(share * functional.log_softmax(logits.flatten(2).float(), dim=2)).sum(dim=2)
-    return (losses * weight).sum() / weight.sum().clamp(min=1)
+    return (losses * weight).sum() / (weight.sum().clamp(min=1) if norm is None else norm)
 
 
-def quality_focal(logits: Tensor, target: Tensor, weight: Tensor, *, norm: float) -> Tensor:
+def quality_focal(logits: Tensor, target: Tensor, weight: Tensor, *, norm: Tensor | float) -> Tensor:
     """Binary cross-entropy on the sigmoid, scaled by the squared error (Li et al. 2020, eq. 2, beta 2).
 
     Args:
