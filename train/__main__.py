@@ -169,6 +169,9 @@ def synthesize(
     backgrounds: Annotated[Path, typer.Option(help="Folder of equirectangular panoramas.")],
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
     count: Annotated[int, typer.Option(min=1, help="How many training pictures.")] = 2000,
+    close_ups: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of heads and upper bodies, as before a webcam.")
+    ] = 0.0,
     demo: Annotated[bool, typer.Option("--demo", help="Render the demo clip and its truth instead.")] = False,
     seed: int = 0,
 ) -> None:
@@ -179,7 +182,7 @@ def synthesize(
         out.mkdir(parents=True, exist_ok=True)
         render_demo(bodies, backgrounds, out / "demo.mp4", out / "demo_truth.csv", seed=seed)
     else:
-        synthesize_training_set(bodies, backgrounds, out, count=count, seed=seed)
+        synthesize_training_set(bodies, backgrounds, out, count=count, seed=seed, close_ups=close_ups)
     print(out)
 
 

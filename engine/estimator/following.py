@@ -105,8 +105,10 @@ class FollowingEstimator:
         if self._is_due(frame.time_s, tracks):
             self._last_find_s = frame.time_s
             with watch.stage("find"):
-                found = self._finder.estimate(frame.image)
-                boxes = merge_boxes(boxes, np.array([person.bbox for person in found]).reshape(-1, 4))
+                seen = self._finder.estimate(frame.image)
+                found = [person for person in seen if person.score >= self._settings.min_person_score]
+                doubtful = [person for person in seen if person.score < self._settings.min_person_score]
+                boxes = add_boxes(merge_boxes(boxes, _boxes(found)), _boxes(doubtful))
         boxes = boxes[: self._settings.max_people]
         people = self._top_down.estimate(frame.image, boxes, watch)
         with watch.stage("decode"):
@@ -183,6 +185,21 @@ def merge_boxes(tracked: np.ndarray, found: np.ndarray) -> np.ndarray:
     return np.concatenate([boxes, found[sorted(new)]])
 
 
+def add_boxes(boxes: np.ndarray, doubtful: np.ndarray) -> np.ndarray:
+    """Add the boxes of people whom the finder doubts, where there is no box yet.
+
+    Args:
+        boxes: (N, 4) xyxy frame px. doubtful: (M, 4) xyxy frame px, the likeliest first.
+
+    Returns:
+        (N + new, 4) xyxy frame px.
+    """
+    for box in doubtful:
+        if not (bbox_iou(box[None], boxes) >= SAME_PERSON_IOU).any():
+            boxes = np.concatenate([boxes, box[None]])
+    return boxes
+
+
 def drop_shadows(tracks: Sequence[PredictedTrack]) -> list[PredictedTrack]:
     """Leave out tracks that overlap one the finder sees while it has missed them several times in a row.
 
@@ -214,6 +231,10 @@ def mark_found(people: Sequence[Person], found: Sequence[Person]) -> list[Person
         if iou[row, column] >= SAME_PERSON_IOU:
             support[row] = found[int(column)].score
     return [replace(person, found=float(score)) for person, score in zip(people, support, strict=True)]
+
+
+def _boxes(people: Sequence[Person]) -> np.ndarray:
+    return np.array([person.bbox for person in people], np.float64).reshape(-1, 4)
 
 
 def _usable(bbox: np.ndarray, frame_size: tuple[int, ...]) -> bool:

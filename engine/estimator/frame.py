@@ -72,6 +72,18 @@ class WholeFrameEstimator:
         return self._bottom_up.estimate(frame.image, watch)
 
 
+def finder_settings(settings: EstimatorSettings) -> EstimatorSettings:
+    """Return the settings of a bottom-up model that finds people for crops: one look, low thresholds."""
+    peak_score = settings.finder_min_peak_score
+    return settings.model_copy(
+        update={
+            "flip_test": False,
+            "min_person_score": min(settings.finder_min_score, settings.min_person_score),
+            "min_peak_score": settings.min_peak_score if peak_score is None else peak_score,
+        }
+    )
+
+
 def open_estimator(settings: EstimatorSettings) -> FrameEstimator:
     """Open the models that the settings name.
 
@@ -91,9 +103,7 @@ def open_estimator(settings: EstimatorSettings) -> FrameEstimator:
         TopDownEstimator(
             top_down, flip_test=settings.flip_test, min_keypoint_score=settings.min_keypoint_score
         ),
-        BottomUpEstimator(
-            bottom_up, settings.model_copy(update={"flip_test": False}), scales=settings.finder_scales
-        ),
+        BottomUpEstimator(bottom_up, finder_settings(settings), scales=settings.finder_scales),
         settings,
         auto=settings.mode == "auto",
     )

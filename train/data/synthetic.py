@@ -15,7 +15,13 @@ from train.data.synthetic_training import write_training_set
 
 
 def synthesize_training_set(
-    bodies_dir: Path, backgrounds_dir: Path, out_dir: Path, *, count: int = 2000, seed: int = 0
+    bodies_dir: Path,
+    backgrounds_dir: Path,
+    out_dir: Path,
+    *,
+    count: int = 2000,
+    seed: int = 0,
+    close_ups: float = 0.0,
 ) -> Path:
     """Draw `count` pictures of one to six people and label them in the COCO keypoint format.
 
@@ -25,6 +31,7 @@ def synthesize_training_set(
         out_dir: gets images/ and people.json. The latter is written anew, at one stroke, every 200 pictures.
         count: number of pictures, at least 1.
         seed: the same seed gives the same pictures; picture i does not depend on `count`.
+        close_ups: share of pictures of heads and upper bodies, as before a webcam.
 
     Returns:
         The path of people.json. In its annotations v = 2 is visible, 1 occluded, 0 outside the frame, and
@@ -36,7 +43,7 @@ def synthesize_training_set(
     if count < 1:
         raise UsageError(f"the number of pictures must be at least 1, got {count}")
     library, backdrops = Library(bodies_dir), Backdrops(backgrounds_dir)
-    return write_training_set(library, backdrops, out_dir, count=count, seed=seed)
+    return write_training_set(library, backdrops, out_dir, count=count, seed=seed, close_ups=close_ups)
 
 
 def render_demo(

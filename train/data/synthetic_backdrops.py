@@ -119,17 +119,16 @@ def box_mesh(
     )
 
 
+def random_prop_material(rng: np.random.Generator) -> Material:
+    """Draw the look of a thing: the colours of cloth, coarser and duller."""
+    cloth = random_cloth(rng, patterned=0.5)
+    scale = float(rng.uniform(0.03, 0.2))
+    return Material(cloth.colour, cloth.second, cloth.pattern, scale=scale, grain=0.1, gloss=0.05)
+
+
 def random_prop(rng: np.random.Generator, x: float, z: float) -> Mesh:
     """Draw a box, a post, a board or a table top that stands at (x, z) metres."""
-    material = random_cloth(rng, patterned=0.5)
-    material = Material(
-        material.colour,
-        material.second,
-        material.pattern,
-        scale=float(rng.uniform(0.03, 0.2)),
-        grain=0.1,
-        gloss=0.05,
-    )
+    material = random_prop_material(rng)
     kind = rng.integers(4)
     if kind == 0:
         size = (rng.uniform(0.3, 1.0), rng.uniform(0.3, 1.1), rng.uniform(0.3, 0.8))

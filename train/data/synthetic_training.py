@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.skeleton import COCO17
-from train.data.synthetic_backdrops import Backdrops, random_prop
+from train.data.synthetic_backdrops import Backdrops, box_mesh, random_prop, random_prop_material
 from train.data.synthetic_bodies import Library
 from train.data.synthetic_camera import Camera
 from train.data.synthetic_motions import Motion, mirrored
@@ -31,7 +32,12 @@ UPRIGHT_MOTIONS = (
     "own_wave_right",
     "own_arm_positions",
 )
+SEATED_MOTIONS = (*UPRIGHT_MOTIONS, "own_sit_stand", "cmu_bend_reach", "cmu_wash")
 PEOPLE_CHANCE = (0.22, 0.26, 0.22, 0.15, 0.09, 0.06)
+CLOSE_PEOPLE_CHANCE = (0.55, 0.3, 0.15)
+NEAREST_M = 1.2
+NEAREST_CLOSE_M = 0.45
+TABLE_CHANCE = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +54,19 @@ def random_camera(rng: np.random.Generator) -> tuple[Camera, float]:
     pitch = float(np.arctan2(target - height, distance) + rng.normal(0, 0.04))
     roll = float(np.radians(rng.normal(0, 2.5) if rng.random() < 0.85 else rng.normal(0, 15)))
     return Camera((0.0, height, 0.0), 0.0, pitch, roll, focal, size), distance
+
+
+def close_camera(rng: np.random.Generator) -> tuple[Camera, float]:
+    """Draw a camera at arm's length or across a table: heads and upper bodies, as before a webcam."""
+    short = int(rng.integers(320, LONG_SIDE + 1))
+    size = (short, LONG_SIDE) if rng.random() < 0.7 else (LONG_SIDE, short)
+    focal = float(max(size) / 2 / np.tan(np.radians(rng.uniform(40, 80)) / 2))
+    seen_m = float(np.exp(rng.uniform(np.log(0.55), np.log(1.4))))
+    distance = max(seen_m * focal / size[0], NEAREST_CLOSE_M + 0.1)
+    target = float(rng.uniform(1.05, 1.5))
+    height = target + float(rng.uniform(-0.3, 0.4))
+    pitch = float(np.arctan2(target - height, distance) + rng.normal(0, 0.05))
+    return Camera((0.0, height, 0.0), 0.0, pitch, float(np.radians(rng.normal(0, 4))), focal, size), distance
 
 
 def random_pose(library: Library, motion: Motion, rng: np.random.Generator) -> tuple[NDArray, int]:
@@ -85,21 +104,26 @@ def _product(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArr
     return product / np.linalg.norm(product)
 
 
-def _random_motion(library: Library, rng: np.random.Generator) -> Motion:
-    motion = library.motion(str(rng.choice(library.motion_names)))
+def _random_motion(library: Library, rng: np.random.Generator, names: Sequence[str] = ()) -> Motion:
+    motion = library.motion(str(rng.choice(names or library.motion_names)))
     return mirrored(motion) if rng.random() < 0.5 else motion
 
 
 def random_person(
-    library: Library, rng: np.random.Generator, position: tuple[float, float]
+    library: Library, rng: np.random.Generator, position: tuple[float, float], motions: Sequence[str] = ()
 ) -> tuple[Mesh, NDArray[np.float64]]:
-    """Draw a person at `position` (x, z) metres; returns the mesh and keypoints (17, 3) in the world."""
-    motion = _random_motion(library, rng)
+    """Draw a person at `position` (x, z) metres, doing anything at all, or one of `motions` to the camera.
+
+    Returns the mesh and keypoints (17, 3) in the world.
+    """
+    motion = _random_motion(library, rng, motions)
     upright = motion.name.removesuffix("_mirrored") in UPRIGHT_MOTIONS
     figure = random_figure(library, rng, upright=upright)
     rotation, frame = random_pose(library, motion, rng)
     # The camera looks along +Z: facing it means a turn by about pi.
-    yaw = np.pi + rng.normal(0, 0.7) if rng.random() < 0.5 else rng.uniform(0, 2 * np.pi)
+    yaw = (
+        np.pi + rng.normal(0, 0.7) if rng.random() < (0.75 if motions else 0.5) else rng.uniform(0, 2 * np.pi)
+    )
     height = (
         motion.root[frame, 1] * figure.body.leg_length
         + motion.floor[frame, figure.body_index]
@@ -109,7 +133,13 @@ def random_person(
 
 
 def random_places(
-    rng: np.random.Generator, camera: Camera, distance: float, count: int
+    rng: np.random.Generator,
+    camera: Camera,
+    distance: float,
+    count: int,
+    *,
+    nearest: float = NEAREST_M,
+    spread: float = 0.95,
 ) -> list[tuple[float, float]]:
     """Draw where `count` people stand, (x, z) metres; often one behind another, some cut by the frame."""
     places: list[tuple[float, float]] = []
@@ -118,12 +148,12 @@ def random_places(
         if len(places) == count:
             break
         depth = distance * float(rng.uniform(0.85, 1.0 if not places else 1.7))
-        side = float(rng.uniform(-0.95, 0.95)) * half * depth
+        side = float(rng.uniform(-spread, spread)) * half * depth
         if places and rng.random() < 0.45:
             x, z = places[int(rng.integers(len(places)))]
             depth = z + float(rng.choice([-1, 1])) * rng.uniform(0.4, 1.2)
             side = x * depth / z + float(rng.normal(0, 0.3))
-        if depth > 1.2 and all(np.hypot(side - x, depth - z) > 0.4 for x, z in places):
+        if depth > nearest and all(np.hypot(side - x, depth - z) > 0.4 for x, z in places):
             places.append((side, depth))
     return places
 
@@ -145,16 +175,36 @@ def random_props(rng: np.random.Generator, camera: Camera, places: list[tuple[fl
     return props
 
 
+def table(rng: np.random.Generator, nearest: float) -> Mesh:
+    """Draw a table, a counter or the back of a seat between the camera and somebody `nearest` metres away."""
+    near = float(rng.uniform(0.3, 0.6)) * nearest
+    far = nearest - float(rng.uniform(0.12, 0.25))
+    height = float(rng.uniform(0.65, 1.15))
+    width = float(rng.uniform(0.5, 2.5))
+    centre = (float(rng.normal(0, 0.2)), height / 2, (near + far) / 2)
+    return box_mesh(centre, (width, height, far - near), float(rng.normal(0, 0.1)), random_prop_material(rng))
+
+
 def random_scene(
-    library: Library, backdrops: Backdrops, rng: np.random.Generator
+    library: Library, backdrops: Backdrops, rng: np.random.Generator, *, close_ups: float = 0.0
 ) -> tuple[NDArray[np.uint8], list[PersonTruth]]:
-    """Draw one training picture (H, W, 3) uint8 BGR and the truth of everybody in it."""
-    camera, distance = random_camera(rng)
+    """Draw one training picture (H, W, 3) uint8 BGR and the truth of everybody in it.
+
+    With probability `close_ups` heads and upper bodies, often behind a table.
+    """
+    if close_ups > 0 and rng.random() < close_ups:
+        camera, distance = close_camera(rng)
+        chances, nearest, spread, motions = CLOSE_PEOPLE_CHANCE, NEAREST_CLOSE_M, 0.6, SEATED_MOTIONS
+    else:
+        camera, distance = random_camera(rng)
+        chances, nearest, spread, motions = PEOPLE_CHANCE, NEAREST_M, 0.95, ()
     backdrop, light = backdrops.random_view(camera, rng)
-    count = 1 + int(rng.choice(len(PEOPLE_CHANCE), p=PEOPLE_CHANCE))
-    places = random_places(rng, camera, distance, count)
-    people = [random_person(library, rng, place) for place in places]
+    count = 1 + int(rng.choice(len(chances), p=chances))
+    places = random_places(rng, camera, distance, count, nearest=nearest, spread=spread)
+    people = [random_person(library, rng, place, motions) for place in places]
     props = random_props(rng, camera, places)
+    if motions and rng.random() < TABLE_CHANCE:
+        props.append(table(rng, min(z for _, z in places)))
     picture, truths = draw_scene(
         camera, backdrop, people, props, light, samples=2, ground_shadow=float(rng.uniform(0.3, 1.0))
     )
@@ -190,7 +240,7 @@ def annotation(truth: PersonTruth, annotation_id: int, image_id: int) -> dict[st
 
 
 def write_training_set(
-    library: Library, backdrops: Backdrops, out_dir: Path, *, count: int, seed: int
+    library: Library, backdrops: Backdrops, out_dir: Path, *, count: int, seed: int, close_ups: float = 0.0
 ) -> Path:
     """Write `count` pictures to out_dir/images and their labels to out_dir/people.json; return the latter.
 
@@ -203,7 +253,7 @@ def write_training_set(
     labels = out_dir / "people.json"
     for number in range(count):
         rng = np.random.default_rng([seed, number])
-        picture, truths = random_scene(library, backdrops, rng)
+        picture, truths = random_scene(library, backdrops, rng, close_ups=close_ups)
         name = f"synthetic_{number:06d}.jpg"
         cv2.imwrite(
             str(out_dir / "images" / name), picture, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(70, 96))]

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from engine.errors import ModelFileError
-from engine.estimator.following import FollowingEstimator, drop_shadows, mark_found, merge_boxes
+from engine.estimator.following import (
+    FollowingEstimator,
+    add_boxes,
+    drop_shadows,
+    mark_found,
+    merge_boxes,
+)
 from engine.estimator.frame import WholeFrameEstimator, open_estimator
 from engine.settings import EstimatorSettings
 from engine.skeleton import COCO17
@@ -256,3 +262,11 @@ def test_a_new_track_calls_the_finder_early() -> None:
     run(estimator, 0.0)
     run(estimator, 0.1, replace(track_in(LEFT, track_id=0), confirmed=False))
     assert finder.runs == 2
+
+
+def test_a_doubtful_find_gets_a_box_only_where_there_is_none() -> None:
+    tracked = np.array([[0.0, 0.0, 100.0, 200.0]])
+    doubtful = np.array([[10.0, 0.0, 100.0, 200.0], [300.0, 0.0, 400.0, 200.0], [305.0, 0.0, 400.0, 200.0]])
+    boxes = add_boxes(tracked, doubtful)
+    assert boxes.tolist() == [tracked[0].tolist(), doubtful[1].tolist()]
+    assert add_boxes(np.zeros((0, 4)), doubtful[:1]).tolist() == doubtful[:1].tolist()

@@ -5,7 +5,7 @@ import pytest
 
 from engine.skeleton import COCO17
 from train.data.synthetic_scene import PersonTruth
-from train.data.synthetic_training import annotation, random_camera, random_places
+from train.data.synthetic_training import annotation, close_camera, random_camera, random_places, table
 
 
 def truth(visibility, *, fraction=1.0):
@@ -49,3 +49,22 @@ def test_cameras_see_whoever_is_placed_before_them():
 def test_the_renderer_draws_in_the_order_of_the_skeleton():
     assert COCO17.keypoints[5:7] == ("left_shoulder", "right_shoulder")
     assert annotation(truth([2] * 17), 1, 1)["num_keypoints"] == pytest.approx(COCO17.count)
+
+
+def test_close_cameras_see_upper_bodies_rather_than_whole_people():
+    rng = np.random.default_rng(1)
+    heads, feet = 0, 0
+    for _ in range(60):
+        camera, distance = close_camera(rng)
+        points, depth = camera.project(np.array([[0.0, 1.55, distance], [0.0, 0.05, distance]]))
+        assert depth[0] > 0.4
+        inside = (depth > 0) & (points > 0).all(1) & (points < np.array(camera.size[::-1])).all(1)
+        heads, feet = heads + inside[0], feet + inside[1]
+    assert heads > 35
+    assert feet < heads / 4
+
+
+def test_a_table_stands_between_the_camera_and_the_person():
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        assert 0.5 < table(rng, 1.0).vertices[:, 2].mean() < 0.9
