@@ -1,18 +1,18 @@
-"""``python -m train``: fit, export, quantize, evaluate, synthesize, summary."""
+"""``python -m train``: fit, evaluate, export, quantize, convert, benchmark, show, check."""
 
 import json
 import logging
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Literal, Optional
 
 import typer
 
 from engine.errors import SteadyPoseError, UsageError
 from engine.model_file import read_spec
 from engine.settings import Precision, RuntimeName
-from engine.skeleton import SKELETONS
+from engine.skeleton import open_skeleton
 from train.config_file import load_settings
 from train.protocols import Decoder, Protocol
 from train.settings import DataFormat
@@ -24,6 +24,11 @@ app = typer.Typer(
     help="Train, export and judge pose networks.",
 )
 
+data_app = typer.Typer(help="Look at labelled data.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Device = Literal["auto", "cpu", "cuda"]
+TrainPrecision = Literal["fp32", "bf16", "fp16"]
 Config = Annotated[Path, typer.Argument(help="YAML file of the run, see train/configs.")]
 Overrides = Annotated[Optional[list[str]], typer.Option("--set", help="key=value, over the YAML file.")]  # noqa: UP045
 
@@ -38,18 +43,78 @@ def fit(config: Config, overrides: Overrides = None) -> None:
 
 @app.command()
 def summary(config: Config, overrides: Overrides = None) -> None:
-    """Show parameters, multiply-adds and steps of a run."""
-    from train.models import build_model
-    from train.models.counting import count_macs
+    """Show a run's network part by part, what it costs, and the plan of its stages."""
+    from train.summary import format_summary, summarise
 
-    settings = load_settings(config, tuple(overrides or ()))
-    network = build_model(settings.architecture, keypoints=SKELETONS[settings.skeleton].count)
-    size = settings.stages[-1].input_size
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    print(f"{settings.name}: {settings.architecture} at {size[0]}x{size[1]}")
-    print(f"{parameters / 1e6:.2f} M parameters, {count_macs(network, size) / 1e9:.3f} G multiply-adds")
-    for stage in settings.stages:
-        print(f"{stage.steps} steps of {stage.batch} at {stage.input_size[0]}x{stage.input_size[1]}")
+    print(format_summary(summarise(load_settings(config, tuple(overrides or ())))))
+
+
+@app.command()
+def show(
+    config: Config,
+    out: Annotated[Path, typer.Option(help="Folder for the PNG files.")],
+    count: Annotated[int, typer.Option(min=1, help="Samples on a sheet.")] = 16,
+    overrides: Overrides = None,
+) -> None:
+    """Draw augmented samples and their targets, to see that they are what was meant."""
+    from train.data.show import show_samples
+
+    for path in show_samples(load_settings(config, tuple(overrides or ())), out, count):
+        print(path)
+
+
+@app.command()
+def benchmark(
+    networks: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(help="Names, with options as in hourglass:stacks=2; default: all."),
+    ] = None,
+    batch: Annotated[Optional[int], typer.Option(min=1, help="Samples per batch.")] = None,  # noqa: UP045
+    size: Annotated[Optional[str], typer.Option(help="HEIGHTxWIDTH; default: the papers'.")] = None,  # noqa: UP045
+    device: Annotated[Device, typer.Option(help="auto takes a GPU where there is one.")] = "auto",
+    precision: Annotated[TrainPrecision, typer.Option(help="Arithmetic of the forward pass.")] = "fp32",
+    steps: Annotated[int, typer.Option(min=2, help="Timed runs.")] = 10,
+    threads: Annotated[int, typer.Option(min=0, help="Threads of torch, 0 for all cores.")] = 0,
+    json_file: Annotated[Optional[Path], typer.Option("--json", help="Write all figures here.")] = None,  # noqa: UP045
+) -> None:
+    """Time networks on the present device: forward and forward-backward, parameters, multiply-adds."""
+    import torch
+
+    from train import benchmark as bench
+
+    if threads:
+        torch.set_num_threads(threads)
+    place = bench.choose_device(device)
+    print(bench.describe_device(place), file=sys.stderr)
+    speeds = []
+    for speed in bench.benchmark(
+        networks or (),
+        batch=batch,
+        input_size=parse_size(size) if size else None,
+        device=device,
+        precision=precision,
+        steps=steps,
+    ):
+        print(f"{speed.name}: forward {speed.forward.mean_ms:.1f} ms", file=sys.stderr)
+        speeds.append(speed)
+    if json_file is not None:
+        bench.write_json(speeds, place, precision, json_file)
+    print(bench.format_table(speeds))
+
+
+@app.command()
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help="Published weights, .pth or .safetensors.")],
+    out: Annotated[Path, typer.Argument(help="ONNX model file to write.")],
+    like: Annotated[str, typer.Option(help="Published model that they are built like.")],
+    licence: Annotated[str, typer.Option(help="Of weights that are not the published ones.")] = "unknown",
+    training_data: Annotated[str, typer.Option(help="What such weights have seen.")] = "unknown",
+) -> None:
+    """Make a model file of a published checkpoint, or of one that is built like it."""
+    from train.convert import convert_like
+
+    difference = convert_like(checkpoint, out, like, licence=licence, training_data=training_data)
+    print(f"{out}: {out.stat().st_size} bytes, {difference:.2g} from torch")
 
 
 @app.command()
@@ -184,6 +249,56 @@ def synthesize(
     else:
         synthesize_training_set(bodies, backgrounds, out, count=count, seed=seed, close_ups=close_ups)
     print(out)
+
+
+@data_app.command("check")
+def check_data_sets(
+    config: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(help="YAML file of a run; or give --annotations and --images."),
+    ] = None,
+    data_format: Annotated[DataFormat, typer.Option("--format", help="How the labels are written.")] = "coco",
+    annotations: Annotated[Optional[Path], typer.Option(help="JSON, folder of JSON, or CSV.")] = None,  # noqa: UP045
+    images: Annotated[Optional[Path], typer.Option(help="Folder of its pictures.")] = None,  # noqa: UP045
+    skeleton: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Name or YAML file; default: the format's own."),
+    ] = None,
+    pictures: Annotated[bool, typer.Option(help="Decode every picture.")] = True,
+    every: Annotated[bool, typer.Option("--all", help="List every finding, not 20 of a kind.")] = False,
+    json_file: Annotated[Optional[Path], typer.Option("--json", help="Write all findings here.")] = None,  # noqa: UP045
+) -> None:
+    """List broken pictures, boxes outside, impossible labels, left/right suspicions; exit code 1: errors."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from train.data.check import check_data, format_report, report_as_json
+    from train.data.sources import USUAL_SKELETONS
+    from train.settings import DataSource
+
+    if config is not None:
+        settings = load_settings(config)
+        sources = [*settings.data, *([settings.validation] if settings.validation else [])]
+        skeleton = skeleton or settings.skeleton
+    elif annotations is None or images is None:
+        raise UsageError("give the YAML file of a run, or --annotations and --images")
+    else:
+        sources = [DataSource(format=data_format, annotations=annotations, images=images)]
+        if skeleton is None and data_format not in USUAL_SKELETONS:
+            raise UsageError("the folder format needs --skeleton, a name or a YAML file")
+        skeleton = skeleton or USUAL_SKELETONS[data_format].name
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("pictures", total=None)
+        report = check_data(
+            sources,
+            open_skeleton(skeleton),
+            read_pictures=pictures,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if json_file is not None:
+        json_file.write_text(report_as_json(report), encoding="utf-8")
+    print(format_report(report, per_kind=None if every else 20))
+    raise typer.Exit(report.exit_code)
 
 
 def parse_scales(text: str) -> tuple[float, ...]:
