@@ -126,8 +126,8 @@ class MarkdownPage:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in self.files.items():
             _write_whole(folder / name, content)
-        content = "\n\n".join([f"# {title}", *self.parts]) + "\n"
-        _write_whole(path, content.replace("](FOLDER/", f"]({folder.name}/").encode())
+        text = "\n\n".join([f"# {title}", *self.parts]) + "\n"
+        _write_whole(path, text.replace("](FOLDER/", f"]({folder.name}/").encode())
 
 
 def _write_whole(path: Path, content: bytes) -> None:

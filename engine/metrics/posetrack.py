@@ -81,18 +81,20 @@ def keypoint_mota(frames: Sequence[PoseFrame]) -> Array:
         ) from error
     compute = library.metrics.create().compute
     count = frames[0].truth.shape[1]
+    distances = [frame.distances() for frame in frames]
     values = np.full(count, np.nan)
     for k in range(count):
         events = library.MOTAccumulator(auto_id=True)
         objects = 0
-        for frame in frames:
-            true, seen = frame.valid[:, k], np.isfinite(frame.keypoints[:, k]).all(axis=1)
+        for frame, distance in zip(frames, distances, strict=True):
+            true = frame.valid[:, k]
+            seen: NDArray[np.bool_] = np.all(np.isfinite(frame.keypoints[:, k]), axis=1)
             objects += int(true.sum())
-            distance = frame.distances()[seen][:, true, k].T
+            between = distance[seen][:, true, k].T
             events.update(
                 [identity for identity, chosen in zip(frame.truth_ids, true, strict=True) if chosen],
                 [identity for identity, chosen in zip(frame.track_ids, seen, strict=True) if chosen],
-                np.where(distance <= NEAR_HEADS, distance, np.nan),
+                np.where(between <= NEAR_HEADS, between, np.nan),
             )
         if objects:
             values[k] = compute(events, metrics=["mota"], return_dataframe=False)["mota"]

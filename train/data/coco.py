@@ -118,11 +118,15 @@ def parse_coco(
             continue
         people: list[PersonLabel] = []
         ignored: list[tuple[float, ...]] = []
+        crowds: list[bool] = []
+        areas: list[float] = []
         regions: list[Region] = []
         for entry in by_image.get(image_id, ()):
             person = None if entry.get("iscrowd", 0) else read_person(entry, skeleton, path)
             if person is None or 0 <= entry.get("teacher_agreement", -1) < min_teacher_agreement:
                 ignored.append(_bbox(entry, path))
+                crowds.append(bool(entry.get("iscrowd", 0)))
+                areas.append(float(entry.get("area") or mean_area(np.array(ignored[-1], np.float32))))
                 regions.append(entry.get("segmentation") or ignored[-1])  # type: ignore[arg-type]
             else:
                 people.append(person)
@@ -135,6 +139,8 @@ def parse_coco(
                 people=tuple(people),
                 ignore_bboxes=np.array(ignored, np.float32).reshape(-1, 4),
                 ignore_mask=lazy_mask(regions) if outlined else None,
+                ignore_crowds=np.array(crowds, bool),
+                ignore_areas=np.array(areas, np.float32),
             )
         )
     return labels

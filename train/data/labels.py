@@ -42,6 +42,8 @@ class ImageLabel:
 
     ignore_mask: paints those regions exactly, where the data set outlines them: (height, width) of the image
     to bool (height, width), true where nothing may be said. sequence, frame: the video that it is part of.
+    ignore_crowds: (N,) bool, which of the boxes hold several people, and ignore_areas: (N,) px² of what they
+    hold; None where that is not known.
     """
 
     image_id: int
@@ -52,6 +54,8 @@ class ImageLabel:
     ignore_mask: Callable[[Size], NDArray[np.bool_]] | None = None
     sequence: str = ""
     frame: int = 0
+    ignore_crowds: NDArray[np.bool_] | None = None
+    ignore_areas: Float | None = None
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from engine.skeleton import Skeleton
-from train.data.labels import PersonLabel
+from train.data.labels import ImageLabel, PersonLabel, mean_area
 from train.protocols.pairing import Prediction, Selection, flatten_keypoints
 
 FIGURES = (
@@ -25,9 +25,9 @@ def average_precision(
     """Return COCO's ten figures over the people that count.
 
     The others are treated as COCO treats people without labels: whoever matches one of them, and nobody who
-    counts, is ignored; a detection too unlike them to match is a false one. Ignore boxes count as crowds,
-    near which detections are ignored. At most 20 detections per picture count, the highest scores, as
-    pycocotools has it for keypoints.
+    counts, is ignored; a detection too unlike them to match is a false one. Ignore boxes are people without
+    labels: one detection near each, or all of them near a crowd, is ignored. At most 20 detections per
+    picture count, the highest scores, as pycocotools has it for keypoints.
 
     Args:
         predictions: of all pictures.
@@ -44,7 +44,7 @@ def average_precision(
         label = prediction.label
         images.append({"id": label.image_id})
         entries = [_person(person, counts=selection.holds(person)) for person in label.people]
-        entries += [_crowd(box.tolist(), skeleton.count) for box in label.ignore_bboxes]
+        entries += _ignored(label, skeleton.count)
         for entry in entries:
             truths.append({"id": len(truths) + 1, "image_id": label.image_id, "category_id": 1, **entry})
         for found in prediction.people:
@@ -84,12 +84,20 @@ def _person(person: PersonLabel, *, counts: bool) -> dict:
     }
 
 
-def _crowd(bbox: list[float], count: int) -> dict:
-    x1, y1, x2, y2 = bbox
-    return {
-        "iscrowd": 1,
-        "bbox": [x1, y1, x2 - x1, y2 - y1],
-        "area": (x2 - x1) * (y2 - y1),
-        "num_keypoints": 0,
-        "keypoints": [0.0] * (3 * count),
-    }
+def _ignored(label: ImageLabel, count: int) -> list[dict]:
+    boxes, crowds, areas = label.ignore_bboxes, label.ignore_crowds, label.ignore_areas
+    sizes = boxes[:, 2:] - boxes[:, :2]
+    crowds = np.ones(len(boxes), bool) if crowds is None else crowds
+    areas = np.array([mean_area(box) for box in boxes], np.float32) if areas is None else areas
+    return [
+        {
+            "iscrowd": int(crowd),
+            "bbox": [*low, *size],
+            "area": area,
+            "num_keypoints": 0,
+            "keypoints": [0.0] * (3 * count),
+        }
+        for low, size, area, crowd in zip(
+            boxes[:, :2].tolist(), sizes.tolist(), areas.tolist(), crowds.tolist(), strict=True
+        )
+    ]

@@ -209,15 +209,9 @@ def _motion(
             true[frame] = np.where(valid[place][:, None], person.keypoints, np.nan)
             smooth[frame], raw[frame] = people[best].keypoints, people[best].raw_keypoints
     return [
-        (rms_jitter(smooth, true), rms_jitter(raw, true), rms_error(smooth, true), _lag(smooth, true, times))
+        (rms_jitter(smooth, true), rms_jitter(raw, true), rms_error(smooth, true), lag_s(smooth, true, times))
         for true, smooth, raw in paths.values()
     ]
-
-
-def _lag(smooth: Array, true: Array, times: Array) -> float:
-    """Return the lag of a path in seconds; over the keypoints known in every frame."""
-    whole = np.isfinite(true).all(axis=(0, 2)) & np.isfinite(smooth).all(axis=(0, 2))
-    return lag_s(smooth[:, whole], true[:, whole], times) if whole.any() else float("nan")
 
 
 def _summarise_motion(motion: Sequence[tuple[float, float, float, float]]) -> dict[str, float | None]:
