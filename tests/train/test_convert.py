@@ -138,12 +138,18 @@ def test_the_picture_fills_the_input_of_either_kind() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name",
-    ["hrnet-w32-coco-256x192", "higherhrnet-w32-crowdpose-512x512", "hourglass-2-mpii-256x256-princeton"],
+    ("name", "input_size"),
+    [
+        ("hrnet-w32-coco-256x192", (256, 192)),
+        ("higherhrnet-w32-crowdpose-512x512", (128, 128)),
+        ("hourglass-2-mpii-256x256-princeton", (256, 256)),
+    ],
 )
-def test_networks_of_the_published_size_convert(name: str, tmp_path: Path) -> None:
+def test_networks_of_the_published_width_convert(
+    name: str, input_size: tuple[int, int], tmp_path: Path
+) -> None:
     torch.manual_seed(0)
-    entry = find_published(name)
+    entry = find_published(name).model_copy(update={"input_size": input_size})
     network = build_model(
         entry.architecture, keypoints=entry.spec("").skeleton.count, **entry.architecture_options
     )
