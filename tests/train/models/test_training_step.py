@@ -17,8 +17,8 @@ KEYPOINTS, SIDE, SAMPLES = 3, 128, 2
 MOMENTUM = 0.1
 STEP = 1e-9
 SLOPE_TOLERANCE = 1e-2
-"""Of the slope, relative to the norm of the layers' shares in it: some ReLU or maximum always lies so near its
-kink that a step crosses it, above all where a map of 2x2 px is normalised."""
+"""Of the slope, relative to the norm of the layers' shares in it: some ReLU or maximum always lies so near
+its kink that a step crosses it, above all where a map of 2x2 px is normalised."""
 NETWORKS = {
     "hrnet": ("hrnet_w16", {}),
     "higherhrnet": ("higherhrnet_w16", {}),
