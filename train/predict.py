@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from engine.errors import UsageError
 from engine.estimator import BottomUpEstimator, TopDownEstimator
+from engine.estimator.following import propose_boxes, settle_people
+from engine.estimator.frame import finder_settings
 from engine.geometry import BBOX_PADDING, Size, bbox_to_centre_size
 from engine.model import Network
 from engine.settings import EstimatorSettings
 from engine.skeleton import Skeleton
 from engine.structures import Image, Person
-from engine.tracking.oks import suppress_duplicates, suppress_scraps
 from train.data.labels import ImageLabel, read_image
 from train.protocols import Decoder
 from train.protocols.pairing import Prediction
@@ -179,14 +180,13 @@ def _on_finder(
     crops: TopDownEstimator[Network], finder: Network, labels: Sequence[ImageLabel]
 ) -> list[Prediction]:
     settings = EstimatorSettings()
-    find = BottomUpEstimator(finder, settings, scales=settings.finder_scales)
+    find = BottomUpEstimator(finder, finder_settings(settings), scales=settings.finder_scales)
     skeleton = crops.model.spec.skeleton
     predictions = []
     for label in labels:
         image = read_image(label.path)
-        boxes = np.array([person.bbox for person in find.estimate(image)], np.float32).reshape(-1, 4)
-        people = suppress_duplicates(crops.estimate(image, boxes), skeleton, settings.duplicate_oks)
-        people = suppress_scraps(people, skeleton)
+        boxes = propose_boxes(np.zeros((0, 4)), find.estimate(image), settings)
+        people = settle_people(crops.estimate(image, boxes), skeleton, settings, keep_weak=True)
         predictions.append(Prediction(label, tuple(people), _size(image)))
     return predictions
 

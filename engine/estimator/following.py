@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from engine.estimator.appearance import describe_people
@@ -107,14 +108,11 @@ class FollowingEstimator:
             with watch.stage("find"):
                 seen = self._finder.estimate(frame.image)
                 found = [person for person in seen if person.score >= self._settings.min_person_score]
-                doubtful = [person for person in seen if person.score < self._settings.min_person_score]
-                boxes = add_boxes(merge_boxes(boxes, _boxes(found)), _boxes(doubtful))
+                boxes = propose_boxes(boxes, seen, self._settings)
         boxes = boxes[: self._settings.max_people]
         people = self._top_down.estimate(frame.image, boxes, watch)
         with watch.stage("decode"):
-            kept = [person for person in people if person.score >= self._settings.min_person_score]
-            kept = suppress_duplicates(kept, self.skeleton, self._settings.duplicate_oks)
-            kept = suppress_scraps(kept, self.skeleton)
+            kept = settle_people(people, self.skeleton, self._settings)
             if found is not None:
                 kept = mark_found(kept, found)
             return describe_people(frame.image, kept, self.skeleton)
@@ -156,6 +154,32 @@ class FollowingEstimator:
                 choice.finder_ms,
                 person_ms,
             )
+
+
+def propose_boxes(
+    tracked: np.ndarray, seen: Sequence[Person], settings: EstimatorSettings
+) -> NDArray[np.float64]:
+    """Return the boxes to crop: those of tracks, of people whom the finder sees, and of those it doubts.
+
+    Args:
+        tracked: (N, 4) xyxy frame px. seen: by the finder, the likeliest first.
+        settings: tell who is doubtful.
+
+    Returns:
+        (N + new, 4) xyxy frame px, the tracks' first, in order.
+    """
+    found = [person for person in seen if person.score >= settings.min_person_score]
+    doubtful = [person for person in seen if person.score < settings.min_person_score]
+    return add_boxes(merge_boxes(tracked, _boxes(found)), _boxes(doubtful))
+
+
+def settle_people(
+    people: Sequence[Person], skeleton: Skeleton, settings: EstimatorSettings, *, keep_weak: bool = False
+) -> list[Person]:
+    """Drop weak people (or keep them), copies and scraps of others from what the crops of a frame showed."""
+    least = 0.0 if keep_weak else settings.min_person_score
+    kept = [person for person in people if person.score >= least]
+    return suppress_scraps(suppress_duplicates(kept, skeleton, settings.duplicate_oks), skeleton)
 
 
 def merge_boxes(tracked: np.ndarray, found: np.ndarray) -> np.ndarray:
