@@ -34,21 +34,27 @@ def feed_batches(
 ) -> Generator[tuple[Stage, list[Batch]]]:
     """Yield, from step `start` to the end, each step's stage and this process's parts of its batch.
 
-    The workers of a stage live until its end.
+    The workers of a stage live until its end. Until then OpenCV has one thread here: a worker forked from a
+    process with its threads running waits for them for ever.
 
     Raises:
         UsageError: a stage's batch is too small to give every process its parts; or nothing to learn from.
         SourceError: a picture cannot be read; raised at the step that needs it.
         TrainingError: a worker was killed.
     """
-    for index, stage in enumerate(plan.stages):
-        first, end = max(start, plan.first_steps[index]), plan.first_steps[index + 1]
-        if first >= end:
-            continue
-        numbers = PartNumbers(plan, range(first, end), settings.accumulate, processes)
-        parts = iter(_load(settings, stage, images, numbers, processes))
-        for _ in range(first, end):
-            yield stage, [_next(parts) for _ in range(settings.accumulate)]
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        for index, stage in enumerate(plan.stages):
+            first, end = max(start, plan.first_steps[index]), plan.first_steps[index + 1]
+            if first >= end:
+                continue
+            numbers = PartNumbers(plan, range(first, end), settings.accumulate, processes)
+            parts = iter(_load(settings, stage, images, numbers, processes))
+            for _ in range(first, end):
+                yield stage, [_next(parts) for _ in range(settings.accumulate)]
+    finally:
+        cv2.setNumThreads(threads)
 
 
 class PartNumbers(Sampler[list[int]]):
@@ -94,6 +100,8 @@ def _load(
         worker_init_fn=_start_worker,
         prefetch_factor=PREFETCH if settings.workers else None,
         pin_memory=processes.device.type == "cuda",
+        # Seeds of the workers come from here, so that starting them leaves the trainer's numbers alone.
+        generator=torch.Generator().manual_seed(settings.seed),
     )
 
 

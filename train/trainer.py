@@ -10,7 +10,7 @@ import logging
 import math
 import os
 from collections.abc import Generator, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -160,29 +160,29 @@ def _train(
     settings, plan, clock = run.settings, run.plan, Clock()
     if watch is not None and run.step == 0:
         watch.graph(run.average, plan.stages[0])
-    feed = feed_batches(settings, plan, images, run.step, run.processes)
     run.network.train()
     run.average.eval()
     clock.restart()
-    while run.step < plan.total_steps:
-        stage, parts = _next_batch(run, feed, stop)
-        with clock.step(stage.batch):
-            report = _take_step(run, parts)
-        _add_to_tally(run, report)
-        done = run.step == plan.total_steps
-        if watch is not None:
-            if done or run.step % settings.log_every == 0:
-                watch.figures(run.step, _read_tally(run) | clock.read())
-            if run.step == 1 or run.step % settings.pictures_every == 0:
-                watch.pictures(run.step, run.average, stage, parts[0])
-        elif done or run.step % settings.log_every == 0:
-            run.tally.clear()
-        if judged and (done or run.step % settings.evaluate_every == 0):
-            with clock.pause():
-                _validate(run, judged, stage, watch)
-        if done or run.step % settings.save_every == 0:
-            run.save(LAST)
-    feed.close()
+    feed = feed_batches(settings, plan, images, run.step, run.processes)
+    with closing(feed):
+        while run.step < plan.total_steps:
+            stage, parts = _next_batch(run, feed, stop)
+            with clock.step(stage.batch):
+                report = _take_step(run, parts)
+            _add_to_tally(run, report)
+            done = run.step == plan.total_steps
+            if watch is not None:
+                if done or run.step % settings.log_every == 0:
+                    watch.figures(run.step, _read_tally(run) | clock.read())
+                if run.step == 1 or run.step % settings.pictures_every == 0:
+                    watch.pictures(run.step, run.average, stage, parts[0])
+            elif done or run.step % settings.log_every == 0:
+                run.tally.clear()
+            if judged and (done or run.step % settings.evaluate_every == 0):
+                with clock.pause():
+                    _validate(run, judged, stage, watch)
+            if done or run.step % settings.save_every == 0:
+                run.save(LAST)
 
 
 def _next_batch(
