@@ -64,6 +64,17 @@ def show(
 
 
 @app.command()
+def curves(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    out: Annotated[Path, typer.Option(help="SVG file to write.")] = Path("curves.svg"),
+) -> None:
+    """Draw the losses, the learning rate and the validation of a run."""
+    from train.curves import draw_curves
+
+    print(draw_curves(run, out))
+
+
+@app.command()
 def benchmark(
     networks: Annotated[
         Optional[list[str]],  # noqa: UP045
