@@ -4,6 +4,7 @@ import json
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,28 @@ UPRIGHT_MOTIONS = (
     "own_arm_positions",
 )
 SEATED_MOTIONS = (*UPRIGHT_MOTIONS, "own_sit_stand", "cmu_bend_reach", "cmu_wash")
-PEOPLE_CHANCE = (0.22, 0.26, 0.22, 0.15, 0.09, 0.06)
-CLOSE_PEOPLE_CHANCE = (0.55, 0.3, 0.15)
-NEAREST_M = 1.2
-NEAREST_CLOSE_M = 0.45
 TABLE_CHANCE = 0.5
+"""Of a table before the people of a close shot."""
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """How a picture is taken.
+
+    people_chance: of one, two, … people. nearest_m: least distance of anybody. spread: how far from the middle
+    they stand, as a share of what is seen. motions: what they do; none for anything at all.
+    """
+
+    people_chance: tuple[float, ...]
+    nearest_m: float
+    spread: float
+    motions: tuple[str, ...]
+
+
+WIDE = Shot((0.22, 0.26, 0.22, 0.15, 0.09, 0.06), 1.2, 0.95, ())
+CLOSE = Shot((0.55, 0.3, 0.15), 0.45, 0.6, SEATED_MOTIONS)
 
 
 def random_camera(rng: np.random.Generator) -> tuple[Camera, float]:
@@ -62,7 +78,7 @@ def close_camera(rng: np.random.Generator) -> tuple[Camera, float]:
     size = (short, LONG_SIDE) if rng.random() < 0.7 else (LONG_SIDE, short)
     focal = float(max(size) / 2 / np.tan(np.radians(rng.uniform(40, 80)) / 2))
     seen_m = float(np.exp(rng.uniform(np.log(0.55), np.log(1.4))))
-    distance = max(seen_m * focal / size[0], NEAREST_CLOSE_M + 0.1)
+    distance = max(seen_m * focal / size[0], CLOSE.nearest_m + 0.1)
     target = float(rng.uniform(1.05, 1.5))
     height = target + float(rng.uniform(-0.3, 0.4))
     pitch = float(np.arctan2(target - height, distance) + rng.normal(0, 0.05))
@@ -138,8 +154,8 @@ def random_places(
     distance: float,
     count: int,
     *,
-    nearest: float = NEAREST_M,
-    spread: float = 0.95,
+    nearest: float = WIDE.nearest_m,
+    spread: float = WIDE.spread,
 ) -> list[tuple[float, float]]:
     """Draw where `count` people stand, (x, z) metres; often one behind another, some cut by the frame."""
     places: list[tuple[float, float]] = []
@@ -192,18 +208,14 @@ def random_scene(
 
     With probability `close_ups` heads and upper bodies, often behind a table.
     """
-    if close_ups > 0 and rng.random() < close_ups:
-        camera, distance = close_camera(rng)
-        chances, nearest, spread, motions = CLOSE_PEOPLE_CHANCE, NEAREST_CLOSE_M, 0.6, SEATED_MOTIONS
-    else:
-        camera, distance = random_camera(rng)
-        chances, nearest, spread, motions = PEOPLE_CHANCE, NEAREST_M, 0.95, ()
+    shot = CLOSE if close_ups > 0 and rng.random() < close_ups else WIDE
+    camera, distance = close_camera(rng) if shot is CLOSE else random_camera(rng)
     backdrop, light = backdrops.random_view(camera, rng)
-    count = 1 + int(rng.choice(len(chances), p=chances))
-    places = random_places(rng, camera, distance, count, nearest=nearest, spread=spread)
-    people = [random_person(library, rng, place, motions) for place in places]
+    count = 1 + int(rng.choice(len(shot.people_chance), p=shot.people_chance))
+    places = random_places(rng, camera, distance, count, nearest=shot.nearest_m, spread=shot.spread)
+    people = [random_person(library, rng, place, shot.motions) for place in places]
     props = random_props(rng, camera, places)
-    if motions and rng.random() < TABLE_CHANCE:
+    if shot is CLOSE and rng.random() < TABLE_CHANCE:
         props.append(table(rng, min(z for _, z in places)))
     picture, truths = draw_scene(
         camera, backdrop, people, props, light, samples=2, ground_shadow=float(rng.uniform(0.3, 1.0))
