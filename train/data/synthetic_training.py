@@ -44,8 +44,8 @@ _log = logging.getLogger(__name__)
 class Shot:
     """How a picture is taken.
 
-    people_chance: of one, two, … people. nearest_m: least distance of anybody. spread: how far from the middle
-    they stand, as a share of what is seen. motions: what they do; none for anything at all.
+    people_chance: of one, two, … people. nearest_m: least distance of anybody. spread: how far from the
+    middle they stand, as a share of what is seen. motions: what they do; none for anything at all.
     """
 
     people_chance: tuple[float, ...]
