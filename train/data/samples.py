@@ -12,7 +12,8 @@ import torch
 
 from engine.errors import UsageError
 from engine.skeleton import Skeleton, open_skeleton
-from train.data.bottom_up_samples import BottomUpCollate, BottomUpSamples, picture_weights
+from train.data.bottom_up_samples import BottomUpSamples, picture_weights
+from train.data.bottom_up_targets import BottomUpCollate
 from train.data.labels import ImageLabel
 from train.data.sources import load_labels
 from train.data.top_down_samples import Batch, TopDownCollate, TopDownSamples, people_of
@@ -56,9 +57,13 @@ def make_dataset(
 ) -> TopDownSamples | BottomUpSamples:
     """Return the numbered samples of a stage, from the images of `load_sources`.
 
+    From here on OpenCV keeps this process to one thread: a worker that is forked while OpenCV has a pool of
+    threads waits for them for ever, since threads are not forked.
+
     Raises:
         UsageError: nobody is labelled in them, or the skeleton is unknown.
     """
+    cv2.setNumThreads(1)
     kind = TopDownSamples if settings.kind == "top-down" else BottomUpSamples
     return kind(
         images,

@@ -1,11 +1,20 @@
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import torch
+from torch.utils.data import DataLoader
 
 from engine.errors import UsageError
 from engine.skeleton import COCO17
-from train.data.samples import epoch_length, load_sources, make_collate, make_dataset
+from train.data.samples import (
+    ensure_single_thread,
+    epoch_length,
+    load_sources,
+    make_collate,
+    make_dataset,
+)
 from train.settings import DataSource, TrainSettings
 
 
@@ -73,3 +82,27 @@ def test_own_skeletons_are_opened_by_their_path(stick_people: Path, tmp_path: Pa
     dataset = make_dataset(settings, settings.stages[0], images)
     assert dataset.skeleton.name == "mine"
     assert dataset[0]["points"].shape == (17, 2)
+
+
+@pytest.mark.parametrize("kind", ["top-down", "bottom-up"])
+def test_a_worker_makes_the_same_batches_even_after_this_process_used_threads(
+    stick_people: Path, kind: str
+) -> None:
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    for _ in range(20):
+        cv2.GaussianBlur(np.zeros((900, 900, 3), np.uint8), (0, 0), 3)
+    settings = settings_for(stick_people, kind=kind)
+    stage = settings.stages[0]
+    dataset = make_dataset(settings, stage, load_sources(settings.data, COCO17))
+    collate = make_collate(settings, stage)
+    loader = DataLoader(
+        dataset, 2, sampler=range(4), num_workers=1, collate_fn=collate, worker_init_fn=ensure_single_thread,
+        timeout=60,
+    )  # fmt: skip
+    for start, batch in zip((0, 2), loader, strict=True):
+        here = collate([dataset[start], dataset[start + 1]])
+        assert set(batch) == set(here)
+        for name, value in here.items():
+            torch.testing.assert_close(batch[name], value, rtol=0, atol=0)
+    cv2.setNumThreads(threads)
