@@ -57,13 +57,9 @@ def make_dataset(
 ) -> TopDownSamples | BottomUpSamples:
     """Return the numbered samples of a stage, from the images of `load_sources`.
 
-    From here on OpenCV keeps this process to one thread: a worker that is forked while OpenCV has a pool of
-    threads waits for them for ever, since threads are not forked.
-
     Raises:
         UsageError: nobody is labelled in them, or the skeleton is unknown.
     """
-    cv2.setNumThreads(1)
     kind = TopDownSamples if settings.kind == "top-down" else BottomUpSamples
     return kind(
         images,
@@ -104,6 +100,10 @@ def epoch_length(settings: TrainSettings, images: Sequence[tuple[ImageLabel, flo
 
 
 def ensure_single_thread(_: int) -> None:
-    """Keep a sample-making process to one thread; the cores belong to the network."""
-    cv2.setNumThreads(1)
+    """Keep a sample-making process to one thread; the cores belong to the network.
+
+    For OpenCV that is 0: setting 1 would end its threads and wait for them, for ever in a process forked from
+    one where they sleep, since threads are not forked.
+    """
+    cv2.setNumThreads(0)
     torch.set_num_threads(1)

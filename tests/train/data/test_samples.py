@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import cv2
@@ -92,6 +93,7 @@ def test_a_worker_makes_the_same_batches_even_after_this_process_used_threads(
     cv2.setNumThreads(2)
     for _ in range(20):
         cv2.GaussianBlur(np.zeros((900, 900, 3), np.uint8), (0, 0), 3)
+    time.sleep(0.3)  # until OpenCV's threads sleep: only then does a worker wait for them
     settings = settings_for(stick_people, kind=kind)
     stage = settings.stages[0]
     dataset = make_dataset(settings, stage, load_sources(settings.data, COCO17))
