@@ -16,6 +16,7 @@ from engine.skeleton import open_skeleton
 from train.config_file import load_settings
 from train.protocols import Decoder, Protocol
 from train.settings import DataFormat
+from train.stopping import RunStopped
 
 app = typer.Typer(
     add_completion=False,
@@ -332,13 +333,16 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def main() -> None:
-    """Run a command; the user's errors end in one line and exit code 2 or 1."""
+    """Run a command; the user's errors end in one line and exit code 2 or 1, a stop in 128 + the signal."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         app()
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except RunStopped as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(stopped.exit_code)
     except SteadyPoseError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
