@@ -151,6 +151,9 @@ class TrainSettings(Settings):
     """Bottom-up: sigmas grow with the person (Cheng et al. 2020), `heatmap_sigma` being that of a person
     `scale_aware_base_px` high."""
     scale_aware_base_px: float = Field(256.0, gt=0)
+    scale_aware_range: tuple[float, float] | None = None
+    """Smallest and largest factor on `heatmap_sigma`; the loss at a person's keypoints is divided by the
+    factor, so that large people do not outweigh the others. None as published: no limits, full loss."""
     loss: HeatmapLoss = "cross-entropy+focal"
     """Heatmap loss; the papers' are mse and ohkm, on maps without a sigmoid."""
     ohkm_top: int = Field(8, gt=0)

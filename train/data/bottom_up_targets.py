@@ -43,6 +43,7 @@ class BottomUpCollate:
         tag_per_keypoint: bool = True,
         max_people: int = 30,
         scale_aware_base_px: float | None = None,
+        scale_aware_range: tuple[float, float] | None = None,
     ) -> None:
         if len(tag_losses) > len(STRIDES):
             raise UsageError(
@@ -53,6 +54,7 @@ class BottomUpCollate:
         self.convention: Convention = convention
         self.tag_losses, self.tag_per_keypoint = tuple(tag_losses), tag_per_keypoint
         self.max_people, self.scale_aware_base_px = max_people, scale_aware_base_px
+        self.scale_aware_range = scale_aware_range
 
     def __call__(self, samples: list[Sample]) -> Batch:
         """Return image (B, 3, h, w) uint8 and for each output's stride s heatmaps_s, mask_s (B, K, h/s, w/s).
@@ -89,7 +91,11 @@ class BottomUpCollate:
         _hide(mask, sample, stride, whole_boxes_only=self.targets == "gaussian")
         sigmas = np.full(len(weights), heatmap_sigma, np.float32)
         if self.scale_aware_base_px is not None:
-            sigmas = scale_aware_sigmas(sample["extents"], self.scale_aware_base_px, heatmap_sigma)
+            sigmas = scale_aware_sigmas(
+                sample["extents"], self.scale_aware_base_px, heatmap_sigma, self.scale_aware_range
+            )
+            if self.scale_aware_range is not None:
+                weights = weights * (heatmap_sigma / sigmas)[:, None]
         people, keypoints = np.nonzero(weights > 0)
         if self.targets == "gaussian":
             paint_crowd(maps, places, weights, np.broadcast_to(sigmas[:, None], weights.shape))

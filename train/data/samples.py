@@ -89,6 +89,7 @@ def make_collate(settings: TrainSettings, stage: Stage) -> TopDownCollate | Bott
         tag_per_keypoint=settings.tag_per_keypoint,
         max_people=settings.max_people,
         scale_aware_base_px=settings.scale_aware_base_px if settings.scale_aware_sigma else None,
+        scale_aware_range=settings.scale_aware_range,
     )
 
 

@@ -180,7 +180,9 @@ def paint_crowd(maps: Float, points: ArrayLike, visible: ArrayLike, heatmap_sigm
         np.maximum(region, patch, out=region)
 
 
-def scale_aware_sigmas(sizes: ArrayLike, base_px: float, heatmap_sigma: float) -> Float:
+def scale_aware_sigmas(
+    sizes: ArrayLike, base_px: float, heatmap_sigma: float, limits: tuple[float, float] | None = None
+) -> Float:
     """Return the sigma of each person: in proportion to its longer side (Cheng et al. 2020, §3.4).
 
     The published code takes ``max(w, h) / 256 * 2`` of the box in px of the picture and divides by the scale
@@ -191,11 +193,15 @@ def scale_aware_sigmas(sizes: ArrayLike, base_px: float, heatmap_sigma: float) -
         sizes: (N,) longer side of each person's box, input px.
         base_px: side that has `heatmap_sigma`, input px.
         heatmap_sigma: heatmap px.
+        limits: smallest and largest factor on `heatmap_sigma`; None for no limits, as published.
 
     Returns:
         (N,) float32 heatmap px.
     """
-    sigmas = np.asarray(sizes, np.float32) * np.float32(heatmap_sigma / base_px)
+    factors = np.asarray(sizes, np.float32) / np.float32(base_px)
+    if limits is not None:
+        factors = np.clip(factors, *limits)
+    sigmas = factors * np.float32(heatmap_sigma)
     return np.maximum(sigmas, np.float32(SMALLEST_SIGMA))
 
 

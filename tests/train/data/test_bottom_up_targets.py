@@ -118,6 +118,17 @@ def test_scale_aware_sigmas_grow_with_the_person(targets: TargetKind) -> None:
         assert mass == pytest.approx(2 * np.pi * heatmap_sigma**2, rel=0.06)
 
 
+def test_within_limits_large_people_have_larger_but_lighter_targets() -> None:
+    stage = Stage(steps=1, input_size=(128, 128), batch=1, heatmap_sigma=2.0)
+    collate = BottomUpCollate(stage, scale_aware_base_px=100, scale_aware_range=(0.5, 2.0))
+    for extent, factor in ((10, 0.5), (100, 1.0), (1000, 2.0)):
+        sample = sample_at(np.full((1, 1, 2), 64.0)) | {"extents": np.array([extent], np.float32)}
+        batch = collate([sample])
+        mass = float(batch["heatmaps_2"].sum())
+        assert mass == pytest.approx(2 * np.pi * (2.0 * factor) ** 2, rel=0.06)
+        assert float(batch["mask_2"][0, 0, 32, 32]) == pytest.approx(1 / factor)
+
+
 @pytest.mark.parametrize(("targets", "inside_box"), [("unbiased", 0.0), ("udp", 0.0), ("gaussian", 1.0)])
 def test_a_keypoint_without_label_is_unknown_inside_its_persons_box_unless_published(
     targets: TargetKind, inside_box: float

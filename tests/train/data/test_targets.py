@@ -162,3 +162,4 @@ def test_sigmas_follow_the_published_rule():
     """A box side of 256 px has sigma 2, and halving the view's scale halves it."""
     np.testing.assert_allclose(scale_aware_sigmas([256, 128, 512], 256, 2.0), [2, 1, 4])
     assert scale_aware_sigmas([3.0], 256, 2.0)[0] == SMALLEST_SIGMA
+    np.testing.assert_allclose(scale_aware_sigmas([64, 256, 2560], 256, 2.0, (0.5, 3.0)), [1, 2, 6])
