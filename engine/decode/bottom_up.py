@@ -117,7 +117,8 @@ def decode_bottom_up(
 def merge_heatmaps(outputs: Mapping[str, ArrayLike], spec: ModelSpec) -> Float:
     """Average the heatmap outputs at the finest resolution (Cheng et al. 2020, §3.4).
 
-    Coarser maps are upsampled bilinearly with pixel centres honoured (align_corners=False).
+    Coarser maps are upsampled bilinearly with pixel centres honoured (align_corners=False), or corner to corner
+    in the ``udp`` convention, whose heatmaps span the input so (Huang et al. 2020).
 
     Args:
         outputs: (B, K, H, W) under each name in `spec.heatmap_outputs`.
@@ -136,9 +137,10 @@ def merge_heatmaps(outputs: Mapping[str, ArrayLike], spec: ModelSpec) -> Float:
         )
     maps.sort(key=lambda array: array.shape[2])
     finest = maps.pop()
-    total = _resize(maps[0], finest.shape[2:])
+    resize = _resize_corners if spec.convention == "udp" else _resize
+    total = resize(maps[0], finest.shape[2:])
     for array in maps[1:]:
-        total += _resize(array, finest.shape[2:])
+        total += resize(array, finest.shape[2:])
     total += finest
     total *= np.float32(1 / (len(maps) + 1))
     return total
@@ -233,4 +235,17 @@ def _resize(maps: Float, size: Size) -> Float:
     resized = np.empty((*maps.shape[:2], *size), np.float32)
     for index in np.ndindex(maps.shape[:2]):
         cv2.resize(maps[index], (size[1], size[0]), dst=resized[index], interpolation=cv2.INTER_LINEAR)
+    return resized
+
+
+def _resize_corners(maps: Float, size: Size) -> Float:
+    """Return (B, K, H, W) maps resized bilinearly to (height, width), corner pixel onto corner pixel."""
+    rows, columns = ((old - 1) / (new - 1) for old, new in zip(maps.shape[2:], size, strict=True))
+    matrix = np.array([[columns, 0, 0], [0, rows, 0]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    resized = np.empty((*maps.shape[:2], *size), np.float32)
+    for index in np.ndindex(maps.shape[:2]):
+        resized[index] = cv2.warpAffine(
+            maps[index], matrix, (size[1], size[0]), flags=flags, borderMode=cv2.BORDER_REPLICATE
+        )
     return resized

@@ -209,3 +209,15 @@ def test_outputs_that_do_not_fit_are_refused(make_spec, make_crowd):
     doubled = {name: np.concatenate([value, value]) for name, value in crowd.outputs.items()}
     with pytest.raises(ValueError, match="one frame at a time, got a batch of 2"):
         decode_bottom_up(doubled, IDENTITY, crowd.input_size, spec)
+
+
+def test_udp_maps_of_two_resolutions_meet_corner_on_corner(make_spec):
+    """A ramp over the input is the same ramp in both resolutions if their corners are (Huang et al. 2020)."""
+    ramps = {
+        name: np.broadcast_to(
+            np.linspace(0, 1, height)[:, None] + np.linspace(0, 2, width), (1, 17, height, width)
+        ).astype(np.float32)
+        for name, height, width in (("heatmaps_0", 6, 8), ("heatmaps_1", 12, 16))
+    }
+    merged = merge_heatmaps(ramps, make_spec("bottom-up", convention="udp", decoder="udp"))
+    np.testing.assert_allclose(merged, ramps["heatmaps_1"], atol=1e-4)
