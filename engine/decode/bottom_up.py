@@ -117,8 +117,8 @@ def decode_bottom_up(
 def merge_heatmaps(outputs: Mapping[str, ArrayLike], spec: ModelSpec) -> Float:
     """Average the heatmap outputs at the finest resolution (Cheng et al. 2020, §3.4).
 
-    Coarser maps are upsampled bilinearly with pixel centres honoured (align_corners=False), or corner to corner
-    in the ``udp`` convention, whose heatmaps span the input so (Huang et al. 2020).
+    Coarser maps are upsampled bilinearly with pixel centres honoured (align_corners=False), or corner to
+    corner in the ``udp`` convention, whose heatmaps span the input so (Huang et al. 2020).
 
     Args:
         outputs: (B, K, H, W) under each name in `spec.heatmap_outputs`.
