@@ -201,7 +201,8 @@ class _SharedNorm(torch.autograd.Function):
     def forward(
         ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        variance, mean = torch.var_mean(images.float(), dim=(0, 2, 3), correction=0)
+        exact = images.to(torch.promote_types(images.dtype, weight.dtype))
+        variance, mean = torch.var_mean(exact, dim=(0, 2, 3), correction=0)
         own = torch.cat([mean, variance, mean.new_tensor([images.numel() / images.shape[1]])]).double()
         boxes = [torch.empty_like(own) for _ in range(dist.get_world_size())]
         dist.all_gather(boxes, own)
@@ -212,7 +213,7 @@ class _SharedNorm(torch.autograd.Function):
         middle = (shares * means).sum(dim=0)
         # Chan et al. 1979: variances of parts add up with the squared distances of their means.
         spread = (shares * (variances + (means - middle).square())).sum(dim=0)
-        mean, variance, count = middle.float(), spread.float(), count.float()
+        mean, variance, count = (value.to(weight.dtype) for value in (middle, spread, count))
         ctx.save_for_backward(images, weight, mean, variance, count)
         ctx.eps = eps
         ctx.mark_non_differentiable(mean, variance, count)
@@ -223,8 +224,8 @@ class _SharedNorm(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         images, weight, mean, variance, count = ctx.saved_tensors
         inverse = (variance + ctx.eps).rsqrt()
-        upper = gradient.float()
-        normal = (images.float() - mean[:, None, None]) * inverse[:, None, None]
+        upper = gradient.to(mean.dtype)
+        normal = (images.to(mean.dtype) - mean[:, None, None]) * inverse[:, None, None]
         for_bias, for_weight = upper.sum(dim=(0, 2, 3)), (upper * normal).sum(dim=(0, 2, 3))
         sums = torch.cat([for_bias, for_weight])
         dist.all_reduce(sums)

@@ -74,9 +74,9 @@ class PartNumbers(Sampler[list[int]]):
         for step in self.steps:
             first = self.plan.sample_at(step)
             batch = range(first, first + self.plan.stages[self.plan.stage_index(step)].batch)
-            own = _slice(batch, rank, world)
+            # Parts first: what the processes hold at a time is what one process would, also to batch norm.
             for part in range(self.parts):
-                yield list(_slice(own, part, self.parts))
+                yield list(_slice(_slice(batch, part, self.parts), rank, world))
 
 
 def _slice(numbers: range, index: int, count: int) -> range:

@@ -143,7 +143,8 @@ def fit(settings: TrainSettings) -> Path:
         images = load_sources(settings.data, skeleton)
         judged = _validation_labels(settings)
         run = _begin(settings, processes, folder, make_plan(settings, epoch_length(settings, images)))
-        log.info("%d images; %d steps in all", len(images), run.plan.total_steps)
+        if processes.first:
+            log.info("%d images; %d steps in all", len(images), run.plan.total_steps)
         with Watch(settings, folder, run.step) if processes.first else nullcontext() as watch:
             _train(run, images, judged, stop, watch)
         run.save(FINAL)
@@ -295,7 +296,7 @@ def _begin(settings: TrainSettings, processes: Processes, folder: Path, plan: Pl
         run.restore(state)
         if processes.first:
             forget_after(folder, run.step)
-        log.info("resumed %s at step %d", folder / LAST, run.step)
+            log.info("resumed %s at step %d", folder / LAST, run.step)
     return run
 
 

@@ -3,6 +3,9 @@ import logging
 import os
 import pickle
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -388,3 +391,44 @@ def test_what_cannot_be_pickled_leaves_the_older_checkpoint_and_no_litter(tmp_pa
         save_checkpoint(tmp_path / "last.pt", {"step": lambda: 2})
     assert read_checkpoint(tmp_path / "last.pt") == {"step": 1}
     assert os.listdir(tmp_path) == ["last.pt"]
+
+
+def test_a_device_without_room_leaves_the_older_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"step": 1})
+    (tmp_path / f".last.pt.{os.getpid()}.tmp").symlink_to("/dev/full")
+    with pytest.raises(
+        SinkError, match=r"last\.pt cannot be written: No space left on device; the older one"
+    ):
+        save_checkpoint(path, {"step": 2, "model": torch.zeros(1_000_000)})
+    assert read_checkpoint(path)["step"] == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+SAVE_FOR_EVER = """
+import itertools, sys, torch
+from train.checkpoint import save_checkpoint
+for step in itertools.count():
+    save_checkpoint(sys.argv[1], {"step": step, "model": torch.full((2_000_000,), float(step))})
+    print(step, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_process_killed_while_saving_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    for delay_s in (0.003, 0.011, 0.027):
+        child = subprocess.Popen(
+            [sys.executable, "-c", SAVE_FOR_EVER, str(path)],
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parents[2],
+        )
+        assert child.stdout is not None
+        saved = [child.stdout.readline() for _ in range(3)][-1]
+        time.sleep(delay_s)
+        child.kill()
+        child.wait()
+        child.stdout.close()
+        state = read_checkpoint(path)
+        assert state["step"] >= int(saved)
+        assert torch.equal(state["model"], torch.full((2_000_000,), float(state["step"])))

@@ -57,7 +57,7 @@ def test_what_a_killed_save_left_is_ignored_and_cleared(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(SinkError, match="cannot be written: .*; set out to another"):
+    with pytest.raises(SinkError, match=r"cannot be written: .*; set out to another"):
         open_folder(settings(tmp_path / "file"))
 
 

@@ -1,3 +1,4 @@
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -67,10 +68,7 @@ def make_batch(kind: str, count: int = 6) -> Batch:
 
 def split(batch: Batch, *ends: int) -> list[Batch]:
     borders = [0, *ends, len(batch["image"])]
-    return [
-        {name: value[a:b] for name, value in batch.items()}
-        for a, b in zip(borders[:-1], borders[1:], strict=True)
-    ]
+    return [{name: value[a:b] for name, value in batch.items()} for a, b in pairwise(borders)]
 
 
 @pytest.mark.parametrize(
@@ -182,7 +180,7 @@ def test_a_loss_that_is_not_finite_is_named_and_changes_no_weight(value: float) 
         network.fine.weight[0, 0, 0, 0] = value
     before = {name: tensor.clone() for name, tensor in network.named_parameters()}
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
-    with pytest.raises(TrainingError, match="the loss mse_2 of step 8 is (nan|inf); lower learning_rate"):
+    with pytest.raises(TrainingError, match=r"the loss mse_2 of step 8 is (nan|inf); lower learning_rate"):
         take_step(network, optimiser, [batch], settings("bottom-up"), step=7)
     for name, tensor in network.named_parameters():
         assert torch.equal(tensor.nan_to_num(), before[name].nan_to_num())

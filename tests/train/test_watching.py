@@ -81,7 +81,7 @@ def test_without_tensorboard_there_is_a_log_alone(stick_people: Path, tmp_path: 
 
 def test_curves_that_cannot_be_written_are_said(stick_people: Path, tmp_path: Path) -> None:
     (tmp_path / "tensorboard").write_text("in the way")
-    with pytest.raises(SinkError, match="tensorboard cannot be written: .*set tensorboard: false"):
+    with pytest.raises(SinkError, match=r"tensorboard cannot be written: .*set tensorboard: false"):
         Watch(settings(stick_people), tmp_path, 0)
 
 
