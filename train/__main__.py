@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -39,7 +40,9 @@ def fit(config: Config, overrides: Overrides = None) -> None:
     """Train a network; a run that was stopped goes on where it was."""
     from train.trainer import fit as run
 
-    print(run(load_settings(config, tuple(overrides or ()))))
+    folder = run(load_settings(config, tuple(overrides or ())))
+    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes the first speaks
+        print(folder)
 
 
 @app.command()

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from engine.errors import UsageError
 from engine.metrics.pck import pck, pck_by_keypoint
@@ -23,17 +22,15 @@ from engine.settings import Precision, RuntimeName
 from engine.skeleton import Skeleton
 from train.config_file import load_settings
 from train.data.labels import ImageLabel
-from train.data.sources import load_labels
-from train.export import load_trained, wrap_network
+from train.export import load_trained
 from train.predict import predict
 from train.protocols import Decoder, Protocol
 from train.protocols.coco import average_precision
 from train.protocols.pairing import Judged, Prediction, Selection, flatten_keypoints, judge
 from train.protocols.pck import TORSO_ALPHA, curve, lsp_figures, mpii_figures, stack_judged, torso_distances
 from train.protocols.posetrack import posetrack_figures
-from train.settings import Stage, TrainSettings
 
-__all__ = ["Prediction", "Selection", "evaluate", "evaluate_network", "open_network", "predict", "summarise"]
+__all__ = ["Prediction", "Selection", "evaluate", "open_network", "predict", "summarise"]
 
 
 PCK_ALPHA = 0.1
@@ -70,23 +67,6 @@ def evaluate(
         network, labels, boxes=boxes, finder=finder, flip_test=flip_test, scales=scales, decoder=decoder
     )
     return summarise(predictions, network.spec.skeleton, selection or Selection(), protocol=protocol)
-
-
-def evaluate_network(network: nn.Module, settings: TrainSettings, stage: Stage) -> dict[str, float]:
-    """Return mean OKS, AP and AP50 of a network in training on the validation people that count.
-
-    Top-down on truth boxes; bottom-up on its own. Of a validation source with a split the side `val` counts.
-    """
-    assert settings.validation is not None
-    staged = settings.model_copy(update={"stages": (stage,)})
-    trained = wrap_network(network, staged)
-    everyone = settings.validation.model_copy(update={"min_teacher_agreement": 0.0})
-    figures = evaluate(
-        trained,
-        load_labels(everyone, trained.spec.skeleton, side="val"),
-        selection=Selection(settings.validation_min_keypoints, settings.validation_min_height),
-    )
-    return {name: figures[name] for name in ("mean_oks", "ap", "ap50")}
 
 
 def default_protocol(skeleton: Skeleton) -> Protocol:

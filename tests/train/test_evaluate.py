@@ -18,11 +18,9 @@ from train.evaluate import (
     Selection,
     default_protocol,
     evaluate,
-    evaluate_network,
     summarise,
 )
 from train.export import make_spec
-from train.models import build_network
 from train.settings import DataSource, Stage, TrainSettings
 
 SIZE = (160, 200)
@@ -196,24 +194,3 @@ def test_scales_are_numbers_between_commas() -> None:
     for text in ("", "1,x", "0", "1;2"):
         with pytest.raises(UsageError, match="between commas"):
             parse_scales(text)
-
-
-def test_a_network_in_training_is_judged_on_the_val_side(stick_people: Path, tmp_path: Path) -> None:
-    (tmp_path / "split.json").write_text(json.dumps({"train": [1], "val": [2, 3]}))
-    source = DataSource(
-        annotations=stick_people / "people.json",
-        images=stick_people / "images",
-        split=tmp_path / "split.json",
-    )
-    settings = TrainSettings(
-        name="small",
-        kind="top-down",
-        architecture="hrnet_w16",
-        data=(source,),
-        stages=(Stage(steps=1, input_size=(64, 64), batch=1),),
-        validation=source,
-        validation_min_height=50,
-    )
-    figures = evaluate_network(build_network(settings).eval(), settings, settings.stages[0])
-    assert set(figures) == {"mean_oks", "ap", "ap50"}
-    assert all(0 <= value < 0.9 for value in figures.values())
