@@ -107,7 +107,6 @@ def quantize_model(
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
             nodes_to_exclude=float_nodes(clean),
-            extra_options={"CalibMovingAverage": True},
         )
         model = onnx.load(str(quantised))
         write_spec(

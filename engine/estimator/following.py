@@ -133,7 +133,8 @@ class FollowingEstimator:
         self._measure = False
         settings = self._settings
         finder_ms = measure_finder(self._finder, frame.image, candidate_sizes(self._finder))
-        people = max(2, len(self._finder.estimate(frame.image)))
+        seen = self._finder.estimate(frame.image)
+        people = max(2, sum(person.score >= settings.min_person_score for person in seen))
         person_ms = measure_person(self._top_down, frame.image)
         choice = choose_finder(finder_ms, person_ms, people, self._frame_rate, settings.find_interval_s)
         self._interval_s, self._finder.short_side = choice.find_interval_s, choice.finder_short_side
