@@ -90,10 +90,10 @@ class EstimatorSettings(Settings):
     finder_scales: tuple[float, ...] = Field((1.0, 0.5), min_length=1)
     """The finder looks at the frame in each of these shares of its short side: small networks know people of
     some sizes only, and the half scale is where those are found who fill the frame."""
-    finder_min_score: float = Field(0.15, ge=0, le=1)
+    finder_min_score: float = Field(0.2, ge=0, le=1)
     """Weakest of the finder's people who get a crop; below `min_person_score`, since the crop has the last
     word on who is a person."""
-    finder_min_peak_score: float | None = Field(0.15, ge=0, le=1)
+    finder_min_peak_score: float | None = Field(0.2, ge=0, le=1)
     """Weakest peak that the finder groups; None takes `min_peak_score`."""
     max_people: int = Field(30, gt=0)
     """At most this many people per frame."""
