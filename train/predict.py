@@ -185,7 +185,7 @@ def _on_finder(
     predictions = []
     for label in labels:
         image = read_image(label.path)
-        boxes = propose_boxes(np.zeros((0, 4)), find.estimate(image), settings)
+        boxes, _ = propose_boxes(np.zeros((0, 4)), find.estimate(image), settings)
         people = settle_people(crops.estimate(image, boxes), skeleton, settings, keep_weak=True)
         predictions.append(Prediction(label, tuple(people), _size(image)))
     return predictions

@@ -103,14 +103,17 @@ class FollowingEstimator:
         cropped = drop_shadows(cropped)
         boxes = np.array([track.bbox for track in cropped], np.float64).reshape(-1, 4)
         found: list[Person] | None = None
+        sure = len(boxes)
         if self._is_due(frame.time_s, tracks):
             self._last_find_s = frame.time_s
             with watch.stage("find"):
                 seen = self._finder.estimate(frame.image)
                 found = [person for person in seen if person.score >= self._settings.min_person_score]
-                boxes = propose_boxes(boxes, seen, self._settings)
+                boxes, sure = propose_boxes(boxes, seen, self._settings)
         boxes = boxes[: self._settings.max_people]
         people = self._top_down.estimate(frame.image, boxes, watch)
+        bar = self._settings.finder_doubt_score
+        people = people[:sure] + [person for person in people[sure:] if person.score >= bar]
         with watch.stage("decode"):
             kept = settle_people(people, self.skeleton, self._settings)
             if found is not None:
@@ -159,7 +162,7 @@ class FollowingEstimator:
 
 def propose_boxes(
     tracked: np.ndarray, seen: Sequence[Person], settings: EstimatorSettings
-) -> NDArray[np.float64]:
+) -> tuple[NDArray[np.float64], int]:
     """Return the boxes to crop: those of tracks, of people whom the finder sees, and of those it doubts.
 
     Args:
@@ -167,11 +170,12 @@ def propose_boxes(
         settings: tell who is doubtful.
 
     Returns:
-        (N + new, 4) xyxy frame px, the tracks' first, in order.
+        (N + new, 4) xyxy frame px, the tracks' first, in order, and how many come before the doubtful ones.
     """
     found = [person for person in seen if person.score >= settings.min_person_score]
     doubtful = [person for person in seen if person.score < settings.min_person_score]
-    return add_boxes(merge_boxes(tracked, _boxes(found)), _boxes(doubtful))
+    sure = merge_boxes(tracked, _boxes(found))
+    return add_boxes(sure, _boxes(doubtful)), len(sure)
 
 
 def settle_people(

@@ -51,12 +51,12 @@ class FakeFinder:
     """Sees the boxes it is given and remembers how often it was asked."""
 
     def __init__(self, *boxes: list[float]) -> None:
-        self.boxes, self.runs, self.short_side = list(boxes), 0, None
+        self.boxes, self.runs, self.short_side, self.score = list(boxes), 0, None, 0.9
         self.model = SimpleNamespace(spec=SimpleNamespace(input_size=(192, 192), dynamic_size=True))
 
     def estimate(self, image: np.ndarray, watch: Stopwatch | None = None) -> list[Person]:
         self.runs += 1
-        return [person_in(box) for box in self.boxes]
+        return [person_in(box, self.score) for box in self.boxes]
 
 
 class FakeTopDown:
@@ -270,3 +270,13 @@ def test_a_doubtful_find_gets_a_box_only_where_there_is_none() -> None:
     boxes = add_boxes(tracked, doubtful)
     assert boxes.tolist() == [tracked[0].tolist(), doubtful[1].tolist()]
     assert add_boxes(np.zeros((0, 4)), doubtful[:1]).tolist() == doubtful[:1].tolist()
+
+
+@pytest.mark.parametrize(("crop_score", "kept"), [(0.7, [LEFT, RIGHT]), (0.5, [LEFT])])
+def test_of_somebody_whom_the_finder_doubts_the_crop_must_be_sure(
+    crop_score: float, kept: list[list[float]]
+) -> None:
+    finder = FakeFinder(RIGHT)
+    finder.score = 0.22
+    people = run(following(finder, FakeTopDown({1: crop_score})), 0.0, track_in(LEFT))
+    assert [person.bbox.tolist() for person in people] == kept
