@@ -95,7 +95,7 @@ class EstimatorSettings(Settings):
     word on who is a person."""
     finder_doubt_score: float = Field(0.6, ge=0, le=1)
     """What the crop of somebody whom the finder scores below `min_person_score` must score to be kept."""
-    finder_min_peak_score: float | None = Field(0.2, ge=0, le=1)
+    finder_min_peak_score: float | None = Field(None, ge=0, le=1)
     """Weakest peak that the finder groups; None takes `min_peak_score`."""
     max_people: int = Field(30, gt=0)
     """At most this many people per frame."""

@@ -31,6 +31,9 @@ Float = NDArray[np.float32]
 
 MIN_RESCORE = 0.2
 """Keypoints scored above this have a say in a detected person's score (Sun et al. 2019)."""
+WEAK_FIND = 0.15
+"""Of the finder's people and peaks those above this are judged, weaker ones than are shown on video: average
+precision weighs people by their scores, and counts whom a low score still finds."""
 DETECTION_OKS = 0.9
 """Of detected people more alike than this, the published protocol drops the weaker ones."""
 
@@ -53,7 +56,7 @@ def predict(
         labels: the pictures; they are read from disk here.
         boxes: for top-down. `truth`: the labels' boxes as they are, one prediction each (Sun et al. 2019
             clip them, one px short of the border). `finder`: what a bottom-up network finds, the way
-            that ships, except that nobody is too weak to be kept. Else the path of a COCO detection JSON,
+            that ships, except that weak people are kept. Else the path of a COCO detection JSON,
             judged as published: a person's score is the box score times the mean of the keypoint scores above
             0.2, then near copies are dropped.
         finder: bottom-up network for `boxes="finder"`.
@@ -179,7 +182,7 @@ def _size(image: Image) -> Size:
 def _on_finder(
     crops: TopDownEstimator[Network], finder: Network, labels: Sequence[ImageLabel]
 ) -> list[Prediction]:
-    settings = EstimatorSettings()
+    settings = EstimatorSettings(finder_min_score=WEAK_FIND, finder_min_peak_score=WEAK_FIND)
     find = BottomUpEstimator(finder, finder_settings(settings), scales=settings.finder_scales)
     skeleton = crops.model.spec.skeleton
     predictions = []
