@@ -180,6 +180,14 @@ def export_network(network: nn.Module, spec: ModelSpec, out: Path) -> float:
     return export_onnx(wrap_published(network, spec), out)
 
 
+def forget_sources(model: onnx.ModelProto) -> None:
+    """Remove what torch notes of the code that made each node: paths and lines on the exporting machine."""
+    graph = model.graph
+    for item in (*graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output, graph):
+        item.ClearField("metadata_props")
+        item.ClearField("doc_string")
+
+
 def export_onnx(trained: TrainedNetwork, out: Path, spec: ModelSpec | None = None) -> float:
     """Write a model file and compare it with torch on noise.
 
@@ -216,6 +224,7 @@ def export_onnx(trained: TrainedNetwork, out: Path, spec: ModelSpec | None = Non
     )
     assert program is not None
     model = program.model_proto
+    forget_sources(model)
     write_spec(model, spec)
     onnx.checker.check_model(model)
     out.parent.mkdir(parents=True, exist_ok=True)

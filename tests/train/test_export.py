@@ -53,6 +53,7 @@ def test_an_exported_file_describes_itself_and_equals_torch(kind: str, tmp_path:
     assert read_spec(path) == spec
     assert torch_difference(trained, path) < 1e-4
     assert not list(tmp_path.glob("*.part"))
+    assert b"train/models" not in path.read_bytes()  # no path of the machine that exported
 
 
 def hourglass_settings(variant: str) -> TrainSettings:
