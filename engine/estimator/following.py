@@ -251,10 +251,7 @@ def mark_found(people: Sequence[Person], found: Sequence[Person]) -> list[Person
 
     People and found ones are paired one to one by IoU, so that one find does not vouch for two people.
     """
-    iou = bbox_iou(
-        np.array([person.bbox for person in people]).reshape(-1, 4),
-        np.array([person.bbox for person in found]).reshape(-1, 4),
-    )
+    iou = bbox_iou(_boxes(people), _boxes(found))
     support = np.zeros(len(people))
     for row, column in zip(*linear_sum_assignment(-iou), strict=True):
         if iou[row, column] >= SAME_PERSON_IOU:
