@@ -107,6 +107,8 @@ class EstimatorSettings(Settings):
     """Weaker bottom-up peaks are not grouped; None takes the model's own."""
     duplicate_oks: float = Field(0.7, gt=0, le=1)
     """Of two people more alike than this the weaker is dropped."""
+    region: tuple[float, float, float, float] | None = None
+    """Only people whose box has its centre in here are followed: xyxy frame px; None is the whole frame."""
     flip_test: bool = False
     """Average with the mirrored input: twice as slow, a little more accurate."""
 

@@ -103,11 +103,16 @@ class TrackedPerson:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
-    """A frame and the people found in it. `timings_ms` maps a stage's name to milliseconds."""
+    """A frame and the people found in it.
+
+    timings_ms: a stage's name to milliseconds. heatmap: (h, w) float32 in [0, 1], the largest score of any
+    keypoint at each place, stretched over the whole frame; None unless asked for.
+    """
 
     frame: Frame
     people: tuple[TrackedPerson, ...]
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    heatmap: Float | None = None
 
     def __repr__(self) -> str:
         return f"Result(frame={self.frame.index}, time_s={self.frame.time_s:.3f}, people={len(self.people)})"

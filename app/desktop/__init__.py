@@ -1,0 +1,1 @@
+"""The desktop app: the only part that knows Qt. Widgets show values and emit signals; the window connects."""
