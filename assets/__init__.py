@@ -22,3 +22,8 @@ def demo_clip() -> Path:
 def demo_truth() -> Path:
     """Return the path of the demo clip's exact keypoints and track ids."""
     return asset_path("demo_truth.csv")
+
+
+def icons_dir() -> Path:
+    """Return the folder of the window's icons, SVG drawn in `currentColor`."""
+    return asset_path("icons")
