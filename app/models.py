@@ -1,15 +1,8 @@
-"""What `models download` and `models remove` do.
-
-A checkpoint is fetched, then converted by a process of its own, since only `train` knows torch.
-"""
+"""What `models download` and `models remove` do; the work itself is in `app.model_store`."""
 
 import logging
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
-from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
@@ -22,21 +15,16 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-import engine
 from app.console import say
-from engine.download import Patience, download
-from engine.errors import ModelFileError, RuntimeUnavailableError, SinkError, SteadyPoseError, UsageError
-from engine.model_file import file_sha256, read_spec
+from app.model_store import JobProgress, find_usable, obtain_model
+from engine.download import Patience
+from engine.errors import SteadyPoseError, UsageError
 from engine.zoo import ALIASES, model_names, remove_model
-from engine.zoo_catalogue import CATALOGUE, MMPOSE_STORE, PublishedModel
-from engine.zoo_store import checkpoints_dir, downloaded_dir, store_address
+from engine.zoo_catalogue import CATALOGUE, PublishedModel
+from engine.zoo_store import store_address
 
 LOGGER = logging.getLogger(__name__)
 
-CONVERTER = "train.convert"
-"""Run as a process: only it knows torch."""
-CONVERTER_NEEDS = ("torch", "onnxscript", "safetensors")
-INSTALL_LINE = "pip install '.[train]'"
 PLAIN_STEP = 0.1
 """Share of a file after which a plain line is written where there is no terminal."""
 
@@ -101,103 +89,12 @@ def _published(name: str) -> PublishedModel:
 def _download_model(
     entry: PublishedModel, source: Path | None, keep: bool, console: Console, quiet: bool
 ) -> None:
-    target = downloaded_dir() / f"{entry.name}.onnx"
-    if _usable(target):
-        say(f"{entry.name} is at hand already: {target}")
+    if at_hand := find_usable(entry):
+        say(f"{entry.name} is at hand already: {at_hand}")
         return
-    checkpoint = _check_given(entry, source) if source is not None else _fetch(entry, console, quiet)
-    if not quiet:
-        console.print(f"{entry.name}: converting and comparing with torch")
-    _convert(entry, checkpoint, target)
-    if source is None and not keep:
-        checkpoint.unlink(missing_ok=True)
+    with DownloadProgress(entry.name, console, quiet=quiet) as shown:
+        target = obtain_model(entry, report=shown.show, source=source, keep=keep, patience=Patience())
     say(f"{entry.name} is at hand: {target}, {target.stat().st_size / 1e6:.1f} MB")
-
-
-def _usable(target: Path) -> bool:
-    if not target.is_file():
-        return False
-    try:
-        read_spec(target)
-    except ModelFileError as error:
-        LOGGER.warning("%s; it is made again", error)
-        return False
-    return True
-
-
-def _check_given(entry: PublishedModel, source: Path) -> Path:
-    """Return the given checkpoint if it is the published one."""
-    if not source.is_file():
-        raise ModelFileError(f"checkpoint {source} does not exist; give the path of the downloaded file")
-    digest = file_sha256(source)
-    if not digest.startswith(entry.sha256_prefix):
-        raise ModelFileError(
-            f"{source} is not the published file: its SHA-256 begins with {digest[:8]} instead of "
-            f"{entry.sha256_prefix}; for other weights use `python -m train convert FILE OUT.onnx --like "
-            f"{entry.name}`"
-        )
-    return source.absolute()
-
-
-def _fetch(entry: PublishedModel, console: Console, quiet: bool) -> Path:
-    if not entry.path:
-        raise ModelFileError(
-            f"its authors publish it without a hash, so it is not fetched; see {entry.page}, then run "
-            f"`steadypose models download {entry.name} --from FILE`"
-        )
-    store = store_address()
-    url, target = entry.url(store), checkpoints_dir() / entry.file_name
-    with DownloadProgress(entry.name, console, quiet=quiet) as progress:
-        download(
-            url,
-            target,
-            sha256_prefix=entry.sha256_prefix,
-            allow_http=store != MMPOSE_STORE,
-            progress=progress.update,
-            patience=Patience(),
-            advice=f"or fetch {entry.url()} by other means and run `steadypose models download {entry.name} "
-            "--from FILE`",
-        )
-    return target
-
-
-def _convert(entry: PublishedModel, checkpoint: Path, target: Path) -> None:
-    missing = [package for package in CONVERTER_NEEDS if find_spec(package) is None]
-    if missing:
-        raise RuntimeUnavailableError(
-            f"the checkpoint is at hand ({checkpoint}), but converting it needs {', '.join(missing)}; run "
-            f"{INSTALL_LINE} in a clone of the repository, then this command again"
-        )
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SinkError(f"{target.parent} cannot be made: {error.strerror or error}") from error
-    root = Path(engine.__file__).parent.parent
-    paths = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))
-    command = [
-        sys.executable,
-        "-m",
-        CONVERTER,
-        str(checkpoint),
-        str(target),
-        "--entry",
-        entry.model_dump_json(),
-    ]
-    done = subprocess.run(
-        command,
-        cwd=root,  # so that no folder called `train` where the user is comes first
-        env=os.environ | {"PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    LOGGER.debug("%s", done.stderr)
-    if done.returncode != 0:
-        told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-        reason = told[-1].removeprefix("error: ") if told else f"its process ended with {done.returncode}"
-        raise ModelFileError(f"the checkpoint {checkpoint} could not be converted: {reason}")
-    read_spec(target)
 
 
 class DownloadProgress:
@@ -226,8 +123,21 @@ class DownloadProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
         if self._bar is not None:
             self._bar.stop()
+            self._bar = None
+
+    def show(self, progress: JobProgress) -> None:
+        """Show bytes while they come, then that the conversion has begun."""
+        if progress.phase == "downloading":
+            self.update(progress.done_bytes, progress.total_bytes)
+        elif progress.phase == "converting":
+            self._close()
+            if not self._quiet:
+                self._console.print(f"{self._name}: converting and comparing with torch")
 
     def update(self, done: int, total: int | None) -> None:
         """Show `done` of `total` bytes."""

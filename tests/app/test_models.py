@@ -3,7 +3,6 @@ import hashlib
 import io
 import itertools
 import json
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +13,7 @@ import pytest
 from rich.console import Console
 from typer.testing import Result
 
+import app.model_store
 import app.models
 import engine.zoo
 from assets import demo_clip
@@ -99,12 +99,12 @@ def converter(monkeypatch: pytest.MonkeyPatch, write_marker_model: Callable[...,
     """A converter that writes a marker model at once; the commands it was called with."""
     calls: list[list[str]] = []
 
-    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+    def run(command: list[str], _switch: object) -> tuple[int, str]:
         calls.append(command)
         write_marker_model(Path(command[4]), "top-down", accuracy={"ap": 0.746})
-        return subprocess.CompletedProcess(command, 0, "", "")
+        return 0, ""
 
-    monkeypatch.setattr(app.models.subprocess, "run", run)
+    monkeypatch.setattr(app.model_store, "run_converter", run)
     return calls
 
 
@@ -236,7 +236,7 @@ def test_without_torch_the_checkpoint_is_kept_for_the_next_call(
 ):
     entry = publish()
     with monkeypatch.context() as without:
-        without.setattr(app.models, "find_spec", lambda name: None if name == "torch" else object())
+        without.setattr(app.model_store, "find_spec", lambda name: None if name == "torch" else object())
         done = invoke("models", "download", NAME)
     assert done.exit_code == 1 and converter == []
     assert "converting it needs torch; run pip install '.[train]' in a clone" in done.stderr
@@ -261,7 +261,7 @@ def test_ctrl_c_leaves_with_130_and_says_how_to_go_on(
     def stop(*_: object, **__: object) -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(app.models, "download", stop)
+    monkeypatch.setattr(app.model_store, "download", stop)
     done = invoke("models", "download", NAME)
     assert done.exit_code == 130 and f"`steadypose models download {NAME}` goes on" in done.stderr
 
