@@ -20,7 +20,7 @@ from engine.tracking.association import assign, compare_appearance, likeness, we
 from engine.tracking.kalman import Array, KeypointFilters, Mask
 from engine.tracking.observed import Observed, pose_boxes, stack_people
 from engine.tracking.oks import shared_oks
-from engine.tracking.smoothing import build_smoother
+from engine.tracking.smoothing import Smoother
 from engine.tracking.tracks import Tracks
 
 NEWCOMER_ALIKE = 0.5
@@ -86,10 +86,19 @@ class Tracker:
         """Forget everybody for a new sequence, whose time may start anywhere and whose ids start at 1."""
         self._tracks = Tracks.none(self.skeleton.count)
         self._filters = KeypointFilters(self.skeleton.count, self.settings.smoothing)
-        self._smoother = build_smoother(self.skeleton.count, self.settings.smoothing)
+        self._smoother = Smoother(self.skeleton.count, self.settings.smoothing)
         self._last_id = 0
         self._time_s: float | None = None
         self._has_finder = False
+
+    def change_settings(self, settings: TrackerSettings) -> None:
+        """Follow other settings from the next update on; tracks, ids and filters stay.
+
+        Another smoothing method goes on from the keypoints shown last. Where there are more tracks than
+        `max_people` now allows, all stay and none starts.
+        """
+        self.settings = settings
+        self._filters.settings = self._smoother.settings = settings.smoothing
 
     def update(self, people: Sequence[Person], time_s: float) -> list[TrackedPerson]:
         """Continue tracks with the people of the next frame.

@@ -9,7 +9,7 @@ from engine.settings import SmoothingSettings, TrackerSettings
 from engine.skeleton import COCO17
 from engine.structures import KeypointState
 from engine.tracking.kalman import KeypointFilters
-from engine.tracking.smoothing import OneEuroSmoother
+from engine.tracking.smoothing import Smoother
 from engine.tracking.tracker import Tracker
 
 FPS, SECONDS = 30, 8
@@ -64,7 +64,7 @@ def test_no_smoothing_leaves_measurements_as_they_are(follow) -> None:
 def test_a_one_euro_filter_equals_the_published_one() -> None:
     """Step by step as in algorithm 1 of Casiez et al. 2012, with the paper's own names."""
     config = SmoothingSettings(method="one-euro", one_euro_cutoff_hz=1.3, one_euro_speed_gain=2.0)
-    smoother, filters = OneEuroSmoother(1, config), KeypointFilters(1, config)
+    smoother, filters = Smoother(1, config), KeypointFilters(1, config)
     smoother.add(1)
     filters.add(1)
     filters.sizes = np.array([150.0])
@@ -101,3 +101,52 @@ def test_a_gap_is_bridged_smoothly_whatever_the_method(person_of, method: str) -
     error = np.linalg.norm(np.array(shown) - walker.keypoints(TIME[:90])[:, 9], axis=1)
     assert error[60:70].max() < 0.15 * walker.height
     assert error[85:].max() < 8
+
+
+METHODS = ("kalman", "one-euro", "none")
+
+
+@pytest.mark.parametrize("later", METHODS)
+@pytest.mark.parametrize("earlier", METHODS)
+def test_another_method_goes_on_from_what_was_shown(person_of, earlier: str, later: str) -> None:
+    """Nobody jumps further at the change than a frame's motion and the trembling of the measurements."""
+    tracker = Tracker(TrackerSettings(smoothing=SmoothingSettings(method=earlier)), COCO17)
+    walker, random, shown = Walker((200.0, 600.0)), np.random.default_rng(1), []
+    truth = walker.keypoints(TIME[:120])
+    for index, time_s in enumerate(TIME[:120]):
+        if index == 60:
+            tracker.change_settings(TrackerSettings(smoothing=SmoothingSettings(method=later)))
+        measured = truth[index] + random.normal(0, 3.0, (17, 2))
+        people = tracker.update([person_of(measured, hidden=[9] if 55 <= index < 65 else [])], float(time_s))
+        shown.append(people[0].keypoints if people else np.full((17, 2), np.nan))
+        if people:
+            assert people[0].track_id == 1
+    steps = np.linalg.norm(np.diff(np.array(shown), axis=0), axis=-1)
+    assert steps[59].max() < np.linalg.norm(truth[60] - truth[59], axis=-1).max() + 5 * 3.0
+    error = np.linalg.norm(np.array(shown)[60:] - truth[60:], axis=-1)
+    seen = np.arange(17) != 9
+    assert error[:, seen].max() < 45 and error[10:].max() < 30
+
+
+def test_from_kalman_one_euro_starts_where_kalman_was_and_not_at_the_measurement(person_of) -> None:
+    tracker, pose = Tracker(TrackerSettings(), COCO17), Walker((200.0, 600.0), 0.0).keypoints(0.0)
+    for time_s in TIME[:60]:
+        (before,) = tracker.update([person_of(pose)], float(time_s)) or [None]
+    steady = SmoothingSettings(method="one-euro", one_euro_cutoff_hz=0.1, one_euro_speed_gain=0.0)
+    tracker.change_settings(TrackerSettings(smoothing=steady))
+    (after,) = tracker.update([person_of(pose + 5.0)], float(TIME[60]))
+    moved = np.linalg.norm(after.keypoints - before.keypoints, axis=-1)
+    assert moved.min() > 0 and moved.max() < 0.5
+
+
+def test_other_noises_count_from_the_next_frame_on(person_of) -> None:
+    pose = Walker((200.0, 600.0), 0.0).keypoints(0.0)
+    moved = []
+    for noise in (0.005, 0.3):
+        tracker = Tracker(TrackerSettings(), COCO17)
+        for time_s in TIME[:60]:
+            tracker.update([person_of(pose)], float(time_s))
+        tracker.change_settings(TrackerSettings(smoothing=SmoothingSettings(measurement_noise=noise)))
+        (person,) = tracker.update([person_of(pose + 4.0)], float(TIME[60]))
+        moved.append(float(np.linalg.norm(person.keypoints - pose, axis=-1).mean()))
+    assert moved[0] > 3 * moved[1]

@@ -430,3 +430,41 @@ def test_whatever_is_seen_ids_are_unique_outputs_finite_and_runs_repeatable(fram
         return shown
 
     assert run() == run()
+
+
+# Other settings on the way
+
+
+def test_other_settings_keep_everybody_and_their_ids(tracker, person_of) -> None:
+    crowd = [person_of(POSE + [250 * index, 0]) for index in range(3)]
+    assert show(tracker, crowd, 0, 1)[-1] == [1, 2, 3]
+    tracker.change_settings(TrackerSettings(max_people=1, confirm_s=1.0, keep_alive_s=0.2, oks_weight=0.2))
+    newcomer = person_of(POSE + [900, 0])
+    assert show(tracker, [*crowd, newcomer], 1, 2) == [[1, 2, 3]] * 30
+    assert len(tracker.predict(2.0)) == 3
+
+
+def test_a_shorter_memory_counts_from_the_next_frame_on(tracker, person_of) -> None:
+    show(tracker, [person_of(POSE)], 0, 1)
+    show(tracker, [], 1, 1.5)
+    assert len(tracker.predict(1.5)) == 1
+    tracker.change_settings(TrackerSettings(keep_alive_s=0.3))
+    tracker.update([], 1.5)
+    assert tracker.predict(1.5) == []
+
+
+def test_a_higher_bar_for_keypoints_counts_from_the_next_frame_on(tracker, person_of) -> None:
+    show(tracker, [person_of(POSE, 0.5)], 0, 1)
+    tracker.change_settings(TrackerSettings(smoothing=SmoothingSettings(min_keypoint_score=0.6)))
+    person = person_of(POSE, 0.5)
+    person.scores[:8] = 0.9
+    (shown,) = tracker.update([person], 1.0)
+    assert (shown.state[:8] == KeypointState.MEASURED).all()
+    assert (shown.state[8:] == KeypointState.PREDICTED).all()
+
+
+def test_after_a_reset_the_new_settings_still_hold(person_of) -> None:
+    tracker = Tracker(TrackerSettings(), COCO17)
+    tracker.change_settings(TrackerSettings(confirm_s=0.0))
+    tracker.reset()
+    assert [person.track_id for person in tracker.update([person_of(POSE)], 0.0)] == [1]
