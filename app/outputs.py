@@ -45,7 +45,7 @@ def prepare_folder(out: Path) -> None:
             pass
     except OSError as error:
         raise UsageError(
-            f"the output folder {out} cannot be written: {error.strerror or error}; choose another --out"
+            f"the output folder {out} cannot be written: {error.strerror or error}; choose another folder"
         ) from error
 
 
@@ -59,7 +59,7 @@ def check_inputs_kept(inputs: Iterable[TrackInput], outputs: Iterable[OutputPath
     for paths in outputs:
         for path in paths.all:
             if path.resolve() in sources:
-                raise UsageError(f"{path} is an input and would be written over; choose another --out")
+                raise UsageError(f"{path} is an input and would be written over; choose another folder")
 
 
 def check_absent(paths: OutputPaths) -> None:
@@ -68,6 +68,10 @@ def check_absent(paths: OutputPaths) -> None:
     Raises:
         SinkError: one of the files exists.
     """
-    for path in paths.all:
-        if path.exists():
-            raise SinkError(f"{path} exists already; --overwrite replaces it")
+    for path in find_existing(paths):
+        raise SinkError(f"{path} exists already; --overwrite replaces it")
+
+
+def find_existing(paths: OutputPaths) -> list[Path]:
+    """Return the files that are there already."""
+    return [path for path in paths.all if path.exists()]

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.outputs import OutputPaths
 from app.progress import Reporter
-from app.stopping import StopRequest
+from app.stopping import Stop
 from engine import __version__
 from engine.errors import SinkError, SourceError
 from engine.pipeline import Pipeline
@@ -40,8 +40,8 @@ class WriteOptions:
 class Summary:
     """What happened to one input.
 
-    seconds: wall time from the first frame asked for to the files closed; interrupted: a stop was asked for
-    before the end.
+    seconds: wall time from the first frame asked for to the files closed, without pauses; interrupted: a stop
+    was asked for before the end.
     """
 
     totals: StageTotals = field(default_factory=StageTotals)
@@ -81,7 +81,7 @@ def record(
     options: WriteOptions,
     *,
     reporter: Reporter,
-    stop: StopRequest,
+    stop: Stop,
     on_result: ResultHook | None = None,
 ) -> Summary:
     """Track a source into its files until it ends, breaks, or a stop is asked for.
@@ -95,7 +95,7 @@ def record(
         paths: what to write.
         options: how.
         reporter: is told of every frame.
-        stop: is asked after every frame.
+        stop: is asked after every frame, and may wait then.
         on_result: is called with every result, after it was written.
 
     Raises:
@@ -118,11 +118,11 @@ def record(
                 if stop.requested:
                     summary.interrupted = True
                     break
-        summary.seconds = time.perf_counter() - begin
+        summary.seconds = time.perf_counter() - begin - stop.paused_s
         if source.missing_end and not summary.interrupted:
             raise SourceError(f"{source.missing_end}; the rows up to there are in {paths.csv}")
     except BaseException as error:
-        summary.seconds = time.perf_counter() - begin
+        summary.seconds = time.perf_counter() - begin - stop.paused_s
         status: Status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         try:
             write_sidecar(paths.sidecar, _sidecar(pipeline, source, options, summary, status, error))

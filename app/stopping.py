@@ -3,11 +3,24 @@
 import signal
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 Handler = Callable[[int, FrameType | None], Any] | int | None
+
+
+class Stop(Protocol):
+    """What a run asks after every frame, whether it should end there; asking may wait while it is paused.
+
+    requested: whether the run should stop. paused_s: seconds that asking has waited in all.
+    """
+
+    @property
+    def requested(self) -> bool: ...  # noqa: D102
+
+    @property
+    def paused_s(self) -> float: ...  # noqa: D102
 
 
 class StopRequest:
@@ -16,6 +29,8 @@ class StopRequest:
     A second one raises `KeyboardInterrupt`. The handlers that were there before come back on leaving.
     Must be entered in the main thread, as Python sets signal handlers nowhere else.
     """
+
+    paused_s = 0.0
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
