@@ -26,6 +26,7 @@ from engine.sources.images import list_images
 
 LOGGER = logging.getLogger(__name__)
 
+REMEDY = "choose another output folder"
 TELL_INTERVAL_S = 0.1
 """Progress within a file is told at most this often."""
 
@@ -227,8 +228,8 @@ class BatchQueue:
         source_input = job.source or self._look_again(job)
         folder = options.out or job.path.parent
         paths = output_paths(source_input, folder, video=options.video)
-        prepare_folder(folder)
-        check_inputs_kept([source_input], [paths])
+        prepare_folder(folder, remedy=REMEDY)
+        check_inputs_kept([source_input], [paths], remedy=REMEDY)
         overwrite = self._may_write(job, paths, options.write)
         with closing(open_source(job.path, fps=options.fps, stills=options.stills)) as source:
             pipeline = models.open(options.settings)

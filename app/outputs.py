@@ -8,6 +8,9 @@ from tempfile import NamedTemporaryFile
 from app.inputs import TRACKED_SUFFIX, TrackInput
 from engine.errors import SinkError, UsageError
 
+REMEDY = "choose another --out"
+"""What to do about an output folder that does not serve, in the words of the command line."""
+
 
 @dataclass(frozen=True, slots=True)
 class OutputPaths:
@@ -33,7 +36,7 @@ def output_paths(item: TrackInput, out: Path, *, video: bool) -> OutputPaths:
     )
 
 
-def prepare_folder(out: Path) -> None:
+def prepare_folder(out: Path, *, remedy: str = REMEDY) -> None:
     """Make the output folder and write to it once.
 
     Raises:
@@ -45,11 +48,13 @@ def prepare_folder(out: Path) -> None:
             pass
     except OSError as error:
         raise UsageError(
-            f"the output folder {out} cannot be written: {error.strerror or error}; choose another folder"
+            f"the output folder {out} cannot be written: {error.strerror or error}; {remedy}"
         ) from error
 
 
-def check_inputs_kept(inputs: Iterable[TrackInput], outputs: Iterable[OutputPaths]) -> None:
+def check_inputs_kept(
+    inputs: Iterable[TrackInput], outputs: Iterable[OutputPaths], *, remedy: str = REMEDY
+) -> None:
     """Refuse outputs that would replace an input.
 
     Raises:
@@ -59,7 +64,7 @@ def check_inputs_kept(inputs: Iterable[TrackInput], outputs: Iterable[OutputPath
     for paths in outputs:
         for path in paths.all:
             if path.resolve() in sources:
-                raise UsageError(f"{path} is an input and would be written over; choose another folder")
+                raise UsageError(f"{path} is an input and would be written over; {remedy}")
 
 
 def check_absent(paths: OutputPaths) -> None:
