@@ -5,8 +5,9 @@ from typing import Generic
 
 from engine.decode.bottom_up import decode_bottom_up
 from engine.estimator.flip import run_with_flip
+from engine.estimator.heatmap_view import HeatmapView
 from engine.model import NetworkT
-from engine.prepare import letterbox
+from engine.prepare import input_size, letterbox
 from engine.settings import EstimatorSettings
 from engine.structures import Image, Person
 from engine.timing import Stopwatch
@@ -39,18 +40,25 @@ class BottomUpEstimator(Generic[NetworkT]):
         self.short_side = self.settings.finder_short_side
         self.scales = tuple(scales)
 
-    def estimate(self, image: Image, watch: Stopwatch | None = None) -> list[Person]:
+    def check_short_side(self, short_side: int | None) -> None:
+        """Raise `UsageError` unless the network takes pictures of this short side in px, None its own."""
+        input_size(self.model.spec.input_size, self.model.spec, short_side)
+
+    def estimate(
+        self, image: Image, watch: Stopwatch | None = None, view: HeatmapView | None = None
+    ) -> list[Person]:
         """Return the people of one picture, duplicates suppressed, strongest first.
 
         Args:
             image: (H, W, 3) uint8 BGR.
             watch: is charged with `prepare`, `infer` and `decode`.
+            view: of this picture, gets the finest heatmaps painted in.
         """
         watch = watch or Stopwatch()
         spec, settings = self.model.spec, self.settings
         people: list[Person] = []
         for number, short_side in enumerate(self._short_sides()):
-            seen = self._look(image, short_side, watch)
+            seen = self._look(image, short_side, watch, view)
             people += seen if number == 0 else [p for p in seen if fills_frame(p, image)]
         with watch.stage("decode"):
             kept = [person for person in people if person.score >= settings.min_person_score]
@@ -65,7 +73,9 @@ class BottomUpEstimator(Generic[NetworkT]):
         sides = {round(full * scale) for scale in self.scales if full * scale >= MIN_SCALED_SIDE}
         return sorted(sides or {full}, reverse=True)
 
-    def _look(self, image: Image, short_side: int | None, watch: Stopwatch) -> list[Person]:
+    def _look(
+        self, image: Image, short_side: int | None, watch: Stopwatch, view: HeatmapView | None
+    ) -> list[Person]:
         """Return the people seen in one size, as decoded."""
         spec, settings = self.model.spec, self.settings
         min_peak_score = spec.min_peak_score if settings.min_peak_score is None else settings.min_peak_score
@@ -74,7 +84,7 @@ class BottomUpEstimator(Generic[NetworkT]):
         with watch.stage("infer"):
             outputs = run_with_flip(self.model, inputs) if settings.flip_test else self.model.run(inputs)
         with watch.stage("decode"):
-            return decode_bottom_up(
+            people = decode_bottom_up(
                 outputs,
                 matrix,
                 inputs.shape[2:],
@@ -82,6 +92,22 @@ class BottomUpEstimator(Generic[NetworkT]):
                 min_peak_score=min_peak_score,
                 max_people=settings.max_people,
             )
+            if view is not None:
+                finest = min(spec.heatmap_outputs, key=lambda output: output.stride).name
+                view.add(outputs[finest], matrix, (inputs.shape[2], inputs.shape[3]), spec.convention)
+            return people
+
+
+def finder_settings(settings: EstimatorSettings) -> EstimatorSettings:
+    """Return the settings of a bottom-up model that finds people for crops: one look, low thresholds."""
+    peak_score = settings.finder_min_peak_score
+    return settings.model_copy(
+        update={
+            "flip_test": False,
+            "min_person_score": min(settings.finder_min_score, settings.min_person_score),
+            "min_peak_score": settings.min_peak_score if peak_score is None else peak_score,
+        }
+    )
 
 
 def fills_frame(person: Person, image: Image) -> bool:

@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from engine.estimator.appearance import describe_people
-from engine.estimator.bottom_up import BottomUpEstimator
+from engine.estimator.bottom_up import BottomUpEstimator, finder_settings
 from engine.estimator.budget import candidate_sizes, choose_finder, measure_finder, measure_person
+from engine.estimator.heatmap_view import HeatmapView
 from engine.estimator.top_down import TopDownEstimator
 from engine.geometry import bbox_iou
 from engine.model import Model
 from engine.settings import EstimatorSettings
 from engine.skeleton import Skeleton
-from engine.structures import Frame, Person
+from engine.structures import Float, Frame, Person
 from engine.timing import Stopwatch
 from engine.tracking.oks import suppress_duplicates, suppress_scraps
 from engine.tracking.tracker import PredictedTrack
@@ -48,6 +49,7 @@ class FollowingEstimator:
     track is new, lost or unsure or nobody is there.
 
     auto: measure on the first frame what this machine can do, and choose the finder's size and interval.
+    heatmap_wanted, heatmap: see `frame.FrameEstimator`; the crops' heatmaps, not the finder's.
     """
 
     def __init__(
@@ -59,17 +61,15 @@ class FollowingEstimator:
         auto: bool,
     ) -> None:
         self._top_down, self._finder, self._settings = top_down, finder, settings
-        self._interval_s = (
-            DEFAULT_INTERVAL_S if settings.find_interval_s is None else settings.find_interval_s
-        )
-        self._measure = auto
+        self._auto = self._measure = auto
+        self._finder_ms: dict[int, float] = {}
+        self._person_ms: float | None = None
+        self._people = 0
         self._frame_rate = 30.0
         self._last_find_s: float | None = None
-        self.choice: dict[str, object] = {
-            "mode": "top-down",
-            "find_interval_s": self._interval_s,
-            "finder_short_side": finder.short_side or min(finder.model.spec.input_size),
-        }
+        self.heatmap_wanted = False
+        self.heatmap: Float | None = None
+        self._take_given()
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -86,6 +86,37 @@ class FollowingEstimator:
         self._frame_rate = frame_rate
         self._last_find_s = None
 
+    def change_settings(self, settings: EstimatorSettings) -> None:
+        """Follow other settings from the next frame on; see `frame.FrameEstimator.change_settings`.
+
+        What `auto` chose stays, unless the finder's interval or size is given otherwise than before: then it
+        chooses anew on the next frame, and measures only what it has not measured.
+        """
+        self._finder.check_short_side(settings.finder_short_side)
+        before, self._settings = self._settings, settings
+        self._finder.settings, self._finder.scales = finder_settings(settings), settings.finder_scales
+        self._top_down.flip_test = settings.flip_test
+        self._top_down.min_keypoint_score = settings.min_keypoint_score
+        if settings.finder_scales != before.finder_scales:
+            self._finder_ms = {}
+        if settings.flip_test != before.flip_test:
+            self._person_ms = None
+        given = (settings.find_interval_s, settings.finder_short_side)
+        if given != (before.find_interval_s, before.finder_short_side):
+            self._finder.short_side = settings.finder_short_side
+            self._measure = self._auto
+            self._take_given()
+
+    def _take_given(self) -> None:
+        """Take the given interval and size, or the usual ones, until `auto` has chosen."""
+        given = self._settings.find_interval_s
+        self._interval_s = DEFAULT_INTERVAL_S if given is None else given
+        self.choice: dict[str, object] = {
+            "mode": "top-down",
+            "find_interval_s": self._interval_s,
+            "finder_short_side": self._finder.short_side or min(self._finder.model.spec.input_size),
+        }
+
     def estimate_frame(
         self, frame: Frame, tracks: Sequence[PredictedTrack], watch: Stopwatch
     ) -> list[Person]:
@@ -98,7 +129,8 @@ class FollowingEstimator:
         """
         if self._measure:
             self._choose(frame)
-        size = frame.image.shape[:2]
+        size = (frame.image.shape[0], frame.image.shape[1])
+        view = HeatmapView(size) if self.heatmap_wanted else None
         cropped = [track for track in tracks if track.unseen_s <= CROP_LOST_S and _usable(track.bbox, size)]
         cropped = drop_shadows(cropped)
         boxes = np.array([track.bbox for track in cropped], np.float64).reshape(-1, 4)
@@ -111,7 +143,8 @@ class FollowingEstimator:
                 found = [person for person in seen if person.score >= self._settings.min_person_score]
                 boxes, sure = propose_boxes(boxes, seen, self._settings)
         boxes = boxes[: self._settings.max_people]
-        people = self._top_down.estimate(frame.image, boxes, watch)
+        people = self._top_down.estimate(frame.image, boxes, watch, view)
+        self.heatmap = None if view is None else view.values
         bar = self._settings.finder_doubt_score
         people = people[:sure] + [person for person in people[sure:] if person.score >= bar]
         with watch.stage("decode"):
@@ -134,11 +167,15 @@ class FollowingEstimator:
 
     def _choose(self, frame: Frame) -> None:
         self._measure = False
-        settings = self._settings
-        finder_ms = measure_finder(self._finder, frame.image, candidate_sizes(self._finder))
-        seen = self._finder.estimate(frame.image)
-        people = max(2, sum(person.score >= settings.min_person_score for person in seen))
-        person_ms = measure_person(self._top_down, frame.image)
+        settings, sizes = self._settings, candidate_sizes(self._finder)
+        unknown = [size for size in sizes if size not in self._finder_ms]
+        self._finder_ms |= measure_finder(self._finder, frame.image, unknown)
+        if self._person_ms is None:
+            seen = self._finder.estimate(frame.image)
+            self._people = max(2, sum(person.score >= settings.min_person_score for person in seen))
+            self._person_ms = measure_person(self._top_down, frame.image)
+        people, person_ms = self._people, self._person_ms
+        finder_ms = {size: self._finder_ms[size] for size in sizes}
         choice = choose_finder(finder_ms, person_ms, people, self._frame_rate, settings.find_interval_s)
         self._interval_s, self._finder.short_side = choice.find_interval_s, choice.finder_short_side
         self.choice = {"mode": "top-down", **choice.as_dict()}

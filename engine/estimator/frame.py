@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
-from engine.estimator.bottom_up import BottomUpEstimator
+from engine.estimator.bottom_up import BottomUpEstimator, finder_settings
 from engine.estimator.following import FollowingEstimator
+from engine.estimator.heatmap_view import HeatmapView
 from engine.estimator.top_down import TopDownEstimator
 from engine.model import Model, open_model
 from engine.settings import EstimatorSettings
 from engine.skeleton import Skeleton
-from engine.structures import Frame, Person
+from engine.structures import Float, Frame, Person
 from engine.timing import Stopwatch
 from engine.tracking.tracker import PredictedTrack
 
@@ -19,9 +20,14 @@ class FrameEstimator(Protocol):
     """Finds the people of one frame after another.
 
     choice: what was chosen, ready for JSON; what `auto` measures is in it after the first frame.
+    heatmap_wanted: whether `heatmap` is to be made of each frame, at some cost.
+    heatmap: (h, w) float32 in [0, 1] of the last frame, the largest score of any keypoint at each place,
+    stretched over the whole frame; None where it was not wanted.
     """
 
     choice: dict[str, object]
+    heatmap_wanted: bool
+    heatmap: Float | None
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -37,6 +43,16 @@ class FrameEstimator(Protocol):
         """Begin a new source whose frame rate, in frames per second, is to be held."""
         ...
 
+    def change_settings(self, settings: EstimatorSettings) -> None:
+        """Follow other settings from the next frame on, but for those that need models to be opened.
+
+        Mode, models, runtime, precision and threads stay as they are; `open_estimator` takes those.
+
+        Raises:
+            UsageError: the network has a fixed size and another short side is asked for; nothing changes.
+        """
+        ...
+
     def estimate_frame(
         self, frame: Frame, tracks: Sequence[PredictedTrack], watch: Stopwatch
     ) -> list[Person]:
@@ -49,8 +65,9 @@ class WholeFrameEstimator:
 
     def __init__(self, bottom_up: BottomUpEstimator[Model]) -> None:
         self._bottom_up = bottom_up
-        short_side = bottom_up.short_side or min(bottom_up.model.spec.input_size)
-        self.choice: dict[str, object] = {"mode": "bottom-up", "short_side": short_side}
+        self.choice = self._describe()
+        self.heatmap_wanted = False
+        self.heatmap: Float | None = None
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -65,23 +82,26 @@ class WholeFrameEstimator:
     def start(self, frame_rate: float) -> None:
         """Do nothing: there is no state."""
 
+    def change_settings(self, settings: EstimatorSettings) -> None:
+        """Follow other settings from the next frame on; see `FrameEstimator.change_settings`."""
+        self._bottom_up.check_short_side(settings.finder_short_side)
+        self._bottom_up.settings = settings
+        self._bottom_up.short_side = settings.finder_short_side
+        self.choice = self._describe()
+
     def estimate_frame(
         self, frame: Frame, tracks: Sequence[PredictedTrack], watch: Stopwatch
     ) -> list[Person]:
         """Return the people of a frame."""
-        return self._bottom_up.estimate(frame.image, watch)
+        height, width = frame.image.shape[:2]
+        view = HeatmapView((height, width)) if self.heatmap_wanted else None
+        people = self._bottom_up.estimate(frame.image, watch, view)
+        self.heatmap = None if view is None else view.values
+        return people
 
-
-def finder_settings(settings: EstimatorSettings) -> EstimatorSettings:
-    """Return the settings of a bottom-up model that finds people for crops: one look, low thresholds."""
-    peak_score = settings.finder_min_peak_score
-    return settings.model_copy(
-        update={
-            "flip_test": False,
-            "min_person_score": min(settings.finder_min_score, settings.min_person_score),
-            "min_peak_score": settings.min_peak_score if peak_score is None else peak_score,
-        }
-    )
+    def _describe(self) -> dict[str, object]:
+        short_side = self._bottom_up.short_side or min(self._bottom_up.model.spec.input_size)
+        return {"mode": "bottom-up", "short_side": short_side}
 
 
 def open_estimator(settings: EstimatorSettings) -> FrameEstimator:

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from engine.decode.bottom_up import merge_heatmaps
 from engine.decode.single import decode_crops
 from engine.estimator.flip import run_with_flip
+from engine.estimator.heatmap_view import HeatmapView
 from engine.geometry import pose_bbox
 from engine.model import NetworkT
 from engine.prepare import crop_people
@@ -23,7 +24,13 @@ class TopDownEstimator(Generic[NetworkT]):
         self.flip_test = flip_test
         self.min_keypoint_score = min_keypoint_score
 
-    def estimate(self, image: Image, bboxes: ArrayLike, watch: Stopwatch | None = None) -> list[Person]:
+    def estimate(
+        self,
+        image: Image,
+        bboxes: ArrayLike,
+        watch: Stopwatch | None = None,
+        view: HeatmapView | None = None,
+    ) -> list[Person]:
         """Return one person per box, in the order of the boxes, dropping none.
 
         A person's score is the mean score of the keypoints that reach `min_keypoint_score`, counted as
@@ -34,6 +41,7 @@ class TopDownEstimator(Generic[NetworkT]):
             image: (H, W, 3) uint8 BGR.
             bboxes: (N, 4) xyxy frame px, around the person without margin; N may be 0.
             watch: is charged with `prepare`, `infer` and `decode`.
+            view: of this picture, gets the crops' heatmaps painted in.
 
         Raises:
             ValueError: a box is empty or not finite.
@@ -54,6 +62,8 @@ class TopDownEstimator(Generic[NetworkT]):
             single = len(spec.heatmap_outputs) == 1
             heatmaps = outputs[spec.heatmap_outputs[0].name] if single else merge_heatmaps(outputs, spec)
             keypoints, scores = decode_crops(heatmaps, matrices, spec)
+            if view is not None:
+                view.add(heatmaps, matrices, spec.input_size, spec.convention)
             return [self._person(*pair) for pair in zip(keypoints, scores, strict=True)]
 
     def _person(self, keypoints: Float, scores: Float) -> Person:

@@ -66,7 +66,7 @@ class FakeTopDown:
         self.scores, self.asked = scores or {}, []
         self.model = SimpleNamespace(spec=SimpleNamespace(skeleton=COCO17))
 
-    def estimate(self, image: np.ndarray, boxes: np.ndarray, watch: Stopwatch | None = None) -> list[Person]:
+    def estimate(self, image: np.ndarray, boxes: np.ndarray, watch=None, view=None) -> list[Person]:
         self.asked.append(np.asarray(boxes).tolist())
         return [person_in(list(box), self.scores.get(index, 0.9)) for index, box in enumerate(boxes)]
 
