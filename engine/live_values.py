@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
+from engine.settings import TrackSettings
+from engine.sources.source import SourceInfo
 from engine.structures import Result
 
 SessionState = Literal["empty", "opening", "playing", "paused", "reconnecting", "ended", "failed"]
@@ -76,3 +78,49 @@ class LiveNumbers:
     runtime: str = ""
     precision: str = ""
     device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence for people. key: of what it is about, a newer one with the same key replaces it."""
+
+    key: str
+    role: Literal["info", "warning", "bad", "good"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStatus:
+    """Where a session is.
+
+    message: why, in words, for `opening`, `reconnecting` and `failed`. info: of the source, None before its
+    first frame. position_s: time of the frame shown last. playing: whether frames follow by themselves.
+    loading: which models are being opened, None where none are. ready: whether models are in hand.
+    settings: as wanted, those of models still being opened included.
+    """
+
+    state: SessionState
+    message: str
+    request: SourceRequest | None
+    info: SourceInfo | None
+    position_s: float
+    playing: bool
+    loading: str | None
+    ready: bool
+    settings: TrackSettings
+
+
+class LiveSink(Protocol):
+    """Takes every result of a session, in the session's thread: it must return at once."""
+
+    def write(self, live: LiveResult) -> None:
+        """Take one result."""
+        ...
+
+    def break_off(self, reason: str, *, lost: bool) -> None:
+        """The frames that follow do not continue those before.
+
+        Args:
+            reason: one sentence. lost: the source was lost and may come back.
+        """
+        ...

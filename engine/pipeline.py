@@ -3,7 +3,6 @@
 `track` is the whole of it in one call; `Pipeline` keeps the models open for one source after another.
 """
 
-import logging
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from difflib import get_close_matches
@@ -14,17 +13,12 @@ from pydantic import ValidationError
 
 from engine.errors import UsageError
 from engine.estimator import FrameEstimator, open_estimator
+from engine.frame_tracker import FrameTracker, SequenceKind, close_estimator
 from engine.settings import EstimatorSettings, Settings, TrackerSettings, TrackSettings
 from engine.skeleton import Skeleton
 from engine.sources import Source, open_source
 from engine.structures import Result
 from engine.timing import Stopwatch
-from engine.tracking.tracker import Tracker
-
-LOGGER = logging.getLogger(__name__)
-
-MIN_FRAME_RATE, MAX_FRAME_RATE = 30.0, 120.0
-"""Frames per second that `auto` tries to hold: those of the source, within these."""
 
 
 class Pipeline:
@@ -40,17 +34,17 @@ class Pipeline:
         self, settings: TrackSettings | None = None, *, estimator: FrameEstimator | None = None
     ) -> None:
         self.settings = settings or TrackSettings()
-        self._estimator = estimator or open_estimator(self.settings.estimator)
+        self._tracker = FrameTracker(estimator or open_estimator(self.settings.estimator), self.settings)
 
     @property
     def skeleton(self) -> Skeleton:
         """The keypoints of the people in every result."""
-        return self._estimator.skeleton
+        return self._tracker.skeleton
 
     @property
     def choice(self) -> Mapping[str, object]:
         """Mode, finder interval and size in use; what `auto` chose is in it after the first frame."""
-        return self._estimator.choice
+        return self._tracker.choice
 
     def run(self, source: Source) -> Iterator[Result]:
         """Follow people through a source that the caller closes.
@@ -64,40 +58,22 @@ class Pipeline:
         Raises:
             SourceError: the source breaks.
         """
-        stills = source.info.stills
-        frame_rate = source.info.fps or MIN_FRAME_RATE
-        frame_rate = min(max(frame_rate, MIN_FRAME_RATE), MAX_FRAME_RATE)
-        self._estimator.start(frame_rate)
-        at_once = {"confirm_s": 0.0} if stills else {}
-        tracker = Tracker(self.settings.tracker.model_copy(update=at_once), self.skeleton)
+        self._tracker.start(SequenceKind(source.info.fps, source.info.stills))
         watch, frames = Stopwatch(), iter(source)
         while True:
             with watch.stage("decode_source"):
                 frame = next(frames, None)
             if frame is None:
                 return
-            if stills:
-                tracker.reset()
-                self._estimator.start(frame_rate)
-            with watch.stage("track"):
-                predicted = tracker.predict(frame.time_s)
-            people = self._estimator.estimate_frame(frame, predicted, watch)
-            with watch.stage("track"):
-                tracked = tuple(tracker.update(people, frame.time_s))
-            yield Result(frame, tracked, watch.take())
+            yield self._tracker.update(frame, watch)
 
     def describe(self) -> dict[str, object]:
         """Return models, runtimes, choice and settings as the sidecar states them, ready for JSON."""
-        return {
-            "models": [model.describe() for model in self._estimator.models],
-            "choice": dict(self.choice),
-            "settings": self.settings.model_dump(mode="json"),
-        }
+        return self._tracker.describe()
 
     def close(self) -> None:
         """Free the models."""
-        for model in self._estimator.models:
-            model.close()
+        close_estimator(self._tracker.estimator)
 
 
 def track(source: str | Path | Source, **settings: Any) -> Iterator[Result]:
