@@ -17,13 +17,14 @@ IMAGE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".t
 """Files that count as images, in lower case."""
 
 
-def open_images(path: Path, *, fps: float, stills: bool) -> PrefetchedSource:
+def open_images(path: Path, *, fps: float, stills: bool, start_s: float = 0.0) -> PrefetchedSource:
     """Open a folder of images, or one image, see `engine.sources.open_source`.
 
     Images are taken in natural order of their names (2 before 10), turned as their EXIF orientation says, and
     converted to 8-bit BGR. In a sequence, an image of another size than the first is scaled into that size,
     proportions kept, with a warning. An image that cannot be read is skipped and keeps its place in
-    `Frame.index`. `Frame.time_s` is the index over `fps`; for stills it is the index.
+    `Frame.index`. `Frame.time_s` is the index over `fps`; for stills it is the index. From a `start_s` beyond
+    the end, the last image that can be read is left.
 
     Raises:
         SourceError: there is no image, or none can be read.
@@ -35,8 +36,17 @@ def open_images(path: Path, *, fps: float, stills: bool) -> PrefetchedSource:
             "folders in it are not looked into"
         )
     log = ReadLog()
-    frames = _read_frames(files, None if stills else fps, log)
+    rate = None if stills else fps
+    start = min(round(start_s * (rate or 1.0)), len(files) - 1)
+    # A sequence has the size of its first image, wherever reading starts.
+    size = _first_size(files) if start and not stills else None
+    frames = _read_frames(files, rate, log, start, size)
     first = next(frames, None)
+    while first is None and start > 0:
+        start -= 1
+        log.warnings.clear()
+        frames = _read_frames(files, rate, log, start, size)
+        first = next(frames, None)
     if first is None:
         what = f"none of its {len(files)} images can" if path.is_dir() else "the image cannot"
         raise SourceError(f"{path}: {what} be read; damaged, or of another type than the name says?")
@@ -44,13 +54,13 @@ def open_images(path: Path, *, fps: float, stills: bool) -> PrefetchedSource:
     info = SourceInfo(
         name=path.resolve().name,
         path=path,
-        size=(height, width),
+        size=size or (height, width),
         fps=None if stills else fps,
         duration_s=None if stills else len(files) / fps,
         frame_count=len(files),
         stills=stills,
     )
-    return PrefetchedSource(info, chain([first], frames), log)
+    return PrefetchedSource(info, chain([first], frames), log, first_index=start)
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -86,10 +96,21 @@ def read_image(path: Path) -> Image:
     return np.asarray(image, np.uint8)
 
 
-def _read_frames(files: list[Path], fps: float | None, log: ReadLog) -> Iterator[Frame]:
-    """Yield the images that can be read; `fps` None leaves each in its own size."""
-    size: tuple[int, int] | None = None
-    for index, file in enumerate(files):
+def _first_size(files: list[Path]) -> tuple[int, int] | None:
+    for file in files:
+        try:
+            height, width = read_image(file).shape[:2]
+        except SourceError:
+            continue  # It is named when it is its turn.
+        return height, width
+    return None
+
+
+def _read_frames(
+    files: list[Path], fps: float | None, log: ReadLog, start: int = 0, size: tuple[int, int] | None = None
+) -> Iterator[Frame]:
+    """Yield the images that can be read from one on; `fps` None leaves each in its own size."""
+    for index, file in enumerate(files[start:], start):
         log.position = index + 1
         try:
             image = read_image(file)

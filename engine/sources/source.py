@@ -121,6 +121,7 @@ class PrefetchedSource:
         frames: makes the frames.
         log: what `frames` writes its position and warnings to.
         release: frees what `frames` holds; may be called more than once.
+        first_index: index of the first frame, where reading does not start at the beginning.
     """
 
     def __init__(
@@ -129,6 +130,8 @@ class PrefetchedSource:
         frames: Iterator[Frame],
         log: ReadLog,
         release: Callable[[], None] | None = None,
+        *,
+        first_index: int = 0,
     ) -> None:
         self.info = info
         self.frames_read = 0
@@ -136,12 +139,12 @@ class PrefetchedSource:
         self._log = log
         self._release = release
         self._reader = Prefetcher(frames, name=f"read {info.name}")
-        self._next_index = 0
+        self._first_index = self._next_index = first_index
 
     @property
     def frames_dropped(self) -> int:
         """Frames before the present one, at the end of all, that could not be read."""
-        return self._next_index - self.frames_read
+        return self._next_index - self._first_index - self.frames_read
 
     @property
     def warnings(self) -> list[str]:

@@ -1,7 +1,7 @@
 """Video files, decoded by FFmpeg through PyAV, with the timestamps they were recorded with."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -23,9 +23,11 @@ PLAYLISTS = frozenset(("concat", "dash", "hls", "imf", "tty"))
 """Containers of text: they name other files, or draw letters."""
 MAX_READ_FAILURES = 100
 """After so many failures in a row to find the next packet, the rest is given up."""
+SEEK_BACK_S = (0.0, 2.0, 10.0, 60.0)
+"""How far before the time wanted a key frame is looked for, one after the other."""
 
 
-def open_video(path: Path) -> PrefetchedSource:
+def open_video(path: Path, start_s: float = 0.0) -> PrefetchedSource:
     """Open a video file, see `engine.sources.open_source`.
 
     Frames are upright: the display matrix (turned phones, mirrored cameras) is applied here, once. `time_s`
@@ -35,27 +37,65 @@ def open_video(path: Path) -> PrefetchedSource:
     file that ends before its time. A picture of another size than the first is scaled into that size,
     proportions kept. Pixels stay as stored where they are not square.
 
+    From a `start_s` above 0 on, decoding starts at a key frame before it and the first frame is the one shown
+    then: the last that starts no later than half a frame after it, or the last of all. It is the same picture
+    with the same time as when read from the beginning. Its index is computed, time by mean frame rate, which
+    is exact for a constant rate and an estimate for a variable one. Nothing is said of damage before it. In
+    recordings joined so that timestamps begin anew, only the first can be sought in.
+
     Raises:
         SourceError: the file is no video, is damaged beyond use, or holds no picture.
     """
+    source = _open_at(path, start_s, seek=True) or _open_at(path, start_s, seek=False)
+    assert source is not None, "reading from the beginning always gives a source or an error"
+    return source
+
+
+def _open_at(path: Path, start_s: float, *, seek: bool) -> PrefetchedSource | None:
+    """Open a video by seeking or by decoding all before; None where seeking gives no sure picture."""
     container = _open_container(path)
+    source: PrefetchedSource | None = None
     try:
         log = ReadLog()
         reader = _VideoReader(path, container, log)
-        frames = reader.read()
-        first = next(frames, None)
+        read = reader.read()
+        first = next(read, None)
         if first is None:
             raise SourceError(
                 f"{path}: none of its {log.position} pictures can be decoded; the file is damaged"
                 if log.position
                 else f"{path} holds a video stream without a single picture; was it recorded to its end?"
             )
-        return PrefetchedSource(
-            reader.describe(first), chain([first], frames), log, lambda: _release(container)
-        )
-    except BaseException:
-        container.close()
-        raise
+        info = reader.describe(first)
+        frames: Iterator[Frame] = chain([first], read)
+        if start_s > 0 and seek:
+            read.close()
+            frames = reader.read_from(start_s)
+        elif start_s > 0:
+            frames = _drop_before(frames, reader.last_start_s(start_s))
+        wanted = next(frames, None)
+        if wanted is not None:
+            index = wanted.index if start_s > 0 else 0
+            source = PrefetchedSource(
+                info, chain([wanted], frames), log, lambda: _release(container), first_index=index
+            )
+        return source
+    finally:
+        if source is None:
+            container.close()
+
+
+def _drop_before(frames: Iterator[Frame], limit_s: float) -> Iterator[Frame]:
+    """Yield frames from the last on that starts no later than `limit_s`."""
+    shown = next(frames)
+    for frame in frames:
+        if frame.time_s > limit_s:
+            yield shown
+            shown = frame
+            break
+        shown = frame
+    yield shown
+    yield from frames
 
 
 def _release(container: av.container.InputContainer) -> None:
@@ -124,15 +164,89 @@ class _VideoReader:
             start_s=float((self._timeline.start or 0) * self._time_base),
         )
 
-    def read(self) -> Iterator[Frame]:
+    def read(self) -> Generator[Frame, None, None]:
         """Yield the frames that can be decoded."""
-        for packet in self._packets():
-            for picture in self._decode(packet):
-                frame = self._make_frame(picture)
-                if frame is not None:
-                    yield frame
+        yield from self._frames((picture, self._lost.show(picture.pts)) for picture in self._pictures())
+
+    def last_start_s(self, time_s: float) -> float:
+        """Return the latest time at which the frame shown at `time_s` can begin."""
+        return time_s + self._interval_s / 2
+
+    def read_from(self, start_s: float) -> Iterator[Frame]:
+        """Yield the frames from the one shown at a time; none where seeking gives no sure picture.
+
+        At least one frame was read from the beginning before, which tells when time 0 is.
+        """
+        limit_s = self.last_start_s(start_s)
+        # Beyond the end, some containers find no key frame at all.
+        start_s = min(start_s, self._duration_s() or start_s)
+        for back_s in SEEK_BACK_S:
+            pictures = self._pictures_near(max(0.0, start_s - back_s))
+            found = self._find(pictures, limit_s)
+            if found or back_s >= start_s:
+                break
+        if not found:
+            return
+        index = round(self._time_of(found[0][0]) * (self._rate or DEFAULT_RATE))
+        self._log.position = min(index, self._stream.frames - 1) if self._stream.frames else index
+        self._log.warnings.clear()
+        self._warned.clear()
+        rest = ((picture, self._lost.show(picture.pts)) for picture in pictures)
+        yield from self._frames(chain(found, rest))
+
+    def _frames(self, pictures: Iterator[tuple[av.VideoFrame, int]]) -> Iterator[Frame]:
+        """Yield frames of pictures, each with the number of those lost before it."""
+        for picture, lost in pictures:
+            frame = self._make_frame(picture, lost)
+            if frame is not None:
+                yield frame
         self._skip(self._lost.finish())
         self._check_end()
+
+    def _pictures(self) -> Iterator[av.VideoFrame]:
+        for packet in self._packets():
+            yield from self._decode(packet)
+
+    def _pictures_near(self, time_s: float) -> Iterator[av.VideoFrame]:
+        """Yield the pictures from a key frame on that is, if the container knows, not after a time."""
+        start, base = self._timeline.start, self._time_base
+        if start is None:
+            return  # There are no timestamps to find a place by.
+        try:
+            self._container.seek(start + int(time_s / base), stream=self._stream)
+        except av.FFmpegError:
+            return
+        self._lost = LostPictures(float(self._interval_s / base))
+        self._timeline = Timeline(base, start, self._interval_s, self._log)
+        yield from self._pictures()
+
+    def _find(self, pictures: Iterator[av.VideoFrame], limit_s: float) -> list[tuple[av.VideoFrame, int]]:
+        """Decode up to the picture wanted and one beyond, if there is one.
+
+        Pictures shown before the first key frame may lean on others that were not decoded, and do not count.
+
+        Returns:
+            The pictures from the one wanted on, with the losses before each; empty if the first that is sure
+            comes too late.
+        """
+        found: list[tuple[av.VideoFrame, int]] = []
+        sure = False
+        for picture in pictures:
+            lost = self._lost.show(picture.pts)
+            sure = sure or picture.key_frame
+            if not sure or (not found and (picture.is_corrupt or picture.pts is None)):
+                continue
+            within = picture.pts is not None and self._time_of(picture) <= limit_s
+            if not picture.is_corrupt and within:
+                found = [(picture, 0)]
+            elif found:
+                found.append((picture, lost))
+            if not picture.is_corrupt and not within:
+                break
+        return found
+
+    def _time_of(self, picture: av.VideoFrame) -> float:
+        return float(((picture.pts or 0) - (self._timeline.start or 0)) * self._time_base)
 
     def _decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
         pts = None
@@ -164,8 +278,7 @@ class _VideoReader:
         yield None
         self._log.miss_end(f"reading ended at frame {self._log.position}: the rest of the file is damaged")
 
-    def _make_frame(self, picture: av.VideoFrame) -> Frame | None:
-        lost = self._lost.show(picture.pts)
+    def _make_frame(self, picture: av.VideoFrame, lost: int) -> Frame | None:
         # A decoder that lacks part of a picture makes it up and marks the picture.
         image = None if picture.is_corrupt else self._convert(picture)
         if image is None:
