@@ -1,0 +1,80 @@
+"""Paint a frame where it lies in the view, scaled once and to physical pixels."""
+
+import cv2
+import numpy as np
+from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtGui import QImage, QPainter
+
+from app.desktop.stage_mapping import StageMap
+from engine.structures import Image
+
+SMOOTH_UP_TO = 4.0
+"""From this magnification on the pixels themselves are shown."""
+
+
+def paint_frame(
+    painter: QPainter, image: Image, place: StageMap, view_size: tuple[int, int], pixel_ratio: float = 1.0
+) -> None:
+    """Paint what can be seen of a frame.
+
+    Args:
+        painter: of a widget.
+        image: (H, W, 3) uint8 BGR.
+        place: where it lies.
+        view_size: (height, width), view px.
+        pixel_ratio: physical px per view px.
+    """
+    magnified = place.scale * pixel_ratio
+    part, rect = _visible_part(image, place, view_size)
+    if part.size == 0:
+        return
+    whole = part.shape == image.shape
+    if whole and magnified < 0.999:
+        # OpenCV scales twice as fast as Qt, and averages where much is dropped.
+        size = (max(1, round(image.shape[1] * magnified)), max(1, round(image.shape[0] * magnified)))
+        method = cv2.INTER_AREA if magnified < 0.6 else cv2.INTER_LINEAR
+        part = np.asarray(cv2.resize(part, size, interpolation=method), np.uint8)
+    if place.mirrored:
+        part = np.asarray(cv2.flip(part, 1), np.uint8)
+    part = np.ascontiguousarray(part)
+    picture = as_picture(part)
+    painter.save()
+    if whole and magnified < 1.001:
+        picture.setDevicePixelRatio(pixel_ratio)
+        painter.drawImage(QPointF(place.left, place.top), picture)
+    else:
+        smooth = magnified < SMOOTH_UP_TO
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, smooth)
+        painter.drawImage(rect, picture)
+    painter.restore()
+
+
+def as_picture(image: Image) -> QImage:
+    """Return a picture on the memory of an (H, W, 3) uint8 BGR image, which must outlive it.
+
+    Raises:
+        ValueError: the image does not lie in one piece of memory.
+    """
+    if not image.flags.c_contiguous:
+        raise ValueError(f"image must be contiguous, got strides {image.strides}; copy it first")
+    height, width = image.shape[:2]
+    return QImage(image.data, width, height, width * 3, QImage.Format.Format_BGR888)
+
+
+def _visible_part(image: Image, place: StageMap, view_size: tuple[int, int]) -> tuple[Image, QRectF]:
+    """Return the part of an image that the view shows, and its rectangle in view px."""
+    height, width = image.shape[:2]
+    corner, view = np.array([place.left, place.top]), np.array([view_size[1], view_size[0]])
+    first = np.floor(-corner / place.scale).astype(int)
+    last = np.ceil((view - corner) / place.scale).astype(int)
+    left, top = np.clip(first - 1, 0, (width, height)).tolist()
+    right, bottom = np.clip(last + 1, 0, (width, height)).tolist()
+    rect = QRectF(
+        place.left + left * place.scale,
+        place.top + top * place.scale,
+        (right - left) * place.scale,
+        (bottom - top) * place.scale,
+    )
+    if place.mirrored:
+        left, right = width - right, width - left
+    return image[top:bottom, left:right], rect

@@ -1,0 +1,103 @@
+"""What is painted around a person: the box, and the plate with the id and name."""
+
+import math
+
+import numpy as np
+from PySide6.QtCore import QRectF, Qt
+from PySide6.QtGui import QFont, QFontMetricsF, QPainter, QPainterPath, QPen
+
+from app.desktop.stage_colours import LIGHT, OUTLINE, text_colour, with_alpha
+from app.desktop.stage_mapping import StageMap
+from app.desktop.stage_pen import Pen
+from engine.structures import TrackedPerson
+
+_NO_BRUSH = Qt.BrushStyle.NoBrush
+
+
+def paint_box(painter: QPainter, person: TrackedPerson, place: StageMap, pen: Pen, *, filled: bool) -> None:
+    """Paint a person's box; `filled` lights it up as whom the mouse points at."""
+    rect = _box(person, place)
+    if rect is None:
+        return
+    round_by, width = 4 * pen.unit, (2.0 if filled else 1.5) * pen.unit
+    painter.setBrush(with_alpha(pen.colour, 0.16) if filled else _NO_BRUSH)
+    for line, colour in ((width + 2 * pen.unit, with_alpha(OUTLINE, 0.6)), (width, pen.colour)):
+        painter.setPen(QPen(colour, line))
+        painter.drawRoundedRect(rect, round_by, round_by)
+        painter.setBrush(_NO_BRUSH)
+
+
+def paint_followed_box(painter: QPainter, person: TrackedPerson, place: StageMap, pen: Pen) -> None:
+    """Paint the corners of a box around the person who is followed."""
+    rect = _box(person, place)
+    if rect is None:
+        return
+    arm = min(rect.width(), rect.height(), 88 * pen.unit) / 4
+    path = QPainterPath()
+    for corner, to_x, to_y in (
+        (rect.topLeft(), 1, 1),
+        (rect.topRight(), -1, 1),
+        (rect.bottomLeft(), 1, -1),
+        (rect.bottomRight(), -1, -1),
+    ):
+        path.moveTo(corner.x(), corner.y() + to_y * arm)
+        path.lineTo(corner)
+        path.lineTo(corner.x() + to_x * arm, corner.y())
+    for width, colour in ((5.0, with_alpha(OUTLINE, 0.6)), (2.5, pen.colour)):
+        stroke = QPen(colour, width * pen.unit)
+        stroke.setCapStyle(Qt.PenCapStyle.RoundCap)
+        stroke.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+        painter.strokePath(path, stroke)
+
+
+def paint_plate(
+    painter: QPainter,
+    person: TrackedPerson,
+    place: StageMap,
+    pen: Pen,
+    text: str,
+    taken: list[QRectF],
+    *,
+    ringed: bool,
+) -> None:
+    """Paint a rounded plate with a text above a person's box, inside what is seen of the frame.
+
+    It stands above whatever of `taken` would be in its way, where there is room, and is added to it.
+    """
+    rect = _box(person, place)
+    seen = QRectF(*place.bounds).intersected(QRectF(painter.window()))
+    if rect is None or not rect.intersects(seen):
+        return
+    painter.setFont(sized_font(painter, pen.text, QFont.Weight.DemiBold))
+    metrics = QFontMetricsF(painter.font())
+    height = round(pen.text * 1.5)
+    width = max(height, math.ceil(metrics.horizontalAdvance(text) + pen.text * 0.9))
+    # On whole pixels, so that letters do not tremble with the box.
+    left = round(min(max(rect.center().x() - width / 2, seen.left() + 2), seen.right() - width - 2))
+    top = round(min(max(rect.top() - height - 4 * pen.unit, seen.top() + 2), seen.bottom() - height - 2))
+    plate = QRectF(left, top, width, height)
+    while in_way := [other.top() for other in taken if plate.intersects(other)]:
+        if min(in_way) - 2 - height < seen.top():
+            break
+        plate.moveBottom(min(in_way) - 2)
+    taken.append(plate)
+    ring, colour = (2.0 * pen.unit, LIGHT) if ringed else (1.0 * pen.unit, with_alpha(OUTLINE, 0.7))
+    painter.setPen(QPen(colour, ring))
+    painter.setBrush(pen.colour)
+    painter.drawRoundedRect(plate, height / 2, height / 2)
+    painter.setPen(text_colour(pen.colour))
+    painter.drawText(plate, Qt.AlignmentFlag.AlignCenter, text)
+
+
+def _box(person: TrackedPerson, place: StageMap) -> QRectF | None:
+    if not np.isfinite(person.bbox).all():
+        return None
+    return QRectF(*place.box_to_view(person.bbox))
+
+
+def sized_font(painter: QPainter, pixels: int, weight: QFont.Weight) -> QFont:
+    """Return the painter's font in another size and weight."""
+    font = QFont(painter.font())
+    font.setPixelSize(max(pixels, 1))
+    font.setWeight(weight)
+    return font
