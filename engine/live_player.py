@@ -74,6 +74,7 @@ class Player:
         self._told = 0
         self._lost = False
         self._position_s = 0.0
+        self._sequence = 0
 
     # --- what it works with ------------------------------------------------------------------------------
 
@@ -81,6 +82,7 @@ class Player:
         """Close the source in hand and take another."""
         self.close_source()
         self.source, self._open = source, reopen
+        self._sequence += 1
         if self.tracker is not None:
             self.tracker.start(SequenceKind(source.info.fps, source.info.stills))
 
@@ -104,6 +106,7 @@ class Player:
         if estimator.skeleton.keypoints != self.tracker.skeleton.keypoints:
             self._host.break_off("the models in use have other keypoints now")
             self._history.clear()
+            self._sequence += 1
         close_estimator(self.tracker.change_estimator(estimator))
         self.tracker.change_settings(settings)
 
@@ -220,8 +223,9 @@ class Player:
         captured_s = source.clock_zero_s + frame.time_s if live else time.monotonic()
         self.tracker.heatmap_wanted = self.heatmap_wanted
         result = self.tracker.update(frame, self._watch)
-        self._history.add(LiveResult(result, captured_s, done_s := time.monotonic()))
-        self._show(LiveResult(result, captured_s, done_s), fresh=True)
+        done = LiveResult(result, captured_s, time.monotonic(), self._sequence)
+        self._history.add(done)
+        self._show(done, fresh=True)
 
     def _show(self, live: LiveResult, *, fresh: bool) -> None:
         self._position_s = live.result.frame.time_s

@@ -48,12 +48,14 @@ class SourceRequest:
 class LiveResult:
     """A result and when its frame was captured (or, of a file, due) and the people were known.
 
-    Both times are seconds of `time.monotonic()`.
+    Both times are seconds of `time.monotonic()`. sequence: another number means that people were met anew:
+    the same track id is another person.
     """
 
     result: Result
     captured_s: float
     done_s: float
+    sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
