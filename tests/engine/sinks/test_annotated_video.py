@@ -2,15 +2,18 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from engine.errors import SinkError
-from engine.sinks.annotated_video import AnnotatedVideoSink
+from engine.sinks import annotated_video
+from engine.sinks.annotated_video import LIVE_ENCODING, AnnotatedVideoSink
 from engine.skeleton import COCO17, Skeleton
 from engine.sources import SourceInfo, open_source
 from engine.structures import Frame, Result, TrackedPerson
@@ -109,6 +112,72 @@ def test_people_are_drawn_on_their_own_frame(
         assert columns.mean() == pytest.approx(20 + 8 * index, abs=2)
 
 
+def test_a_clean_video_has_the_same_frames_without_people(
+    tmp_path: Path, stick: Skeleton, make_info: MakeInfo, make_result: MakeResult, make_person: Person
+):
+    sink = AnnotatedVideoSink(tmp_path / "a.mp4", stick, make_info(), annotate=False)
+    for index in range(5):
+        sink.write(make_result(index, make_person(2), grey=60 + 20 * index))
+    sink.close()
+    with open_source(tmp_path / "a.mp4") as source:
+        frames = list(source)
+    assert [frame.time_s for frame in frames] == pytest.approx([index / 25 for index in range(5)])
+    for index, frame in enumerate(frames):
+        assert np.abs(frame.image.astype(int) - (60 + 20 * index)).max() < 12
+
+
+def test_an_offer_is_refused_while_the_encoder_is_behind_and_never_waits(
+    tmp_path: Path,
+    stick: Skeleton,
+    make_info: MakeInfo,
+    make_result: MakeResult,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    gate, draw_people = threading.Event(), annotated_video.draw_people
+    monkeypatch.setattr(annotated_video, "draw_people", lambda *given: (gate.wait(5), draw_people(*given))[1])
+    sink = AnnotatedVideoSink(tmp_path / "a.mp4", stick, make_info(), encoding=LIVE_ENCODING)
+    taken = [sink.offer(make_result(index)) for index in range(40)]
+    gate.set()
+    sink.close()
+    assert taken[: LIVE_ENCODING.depth] == [True] * LIVE_ENCODING.depth
+    assert not any(taken[LIVE_ENCODING.depth + 1 :])
+    with open_source(tmp_path / "a.mp4") as source:
+        assert len(list(source)) == sum(taken)
+
+
+def test_an_offer_after_a_failure_raises_it(tmp_path: Path, make_info: MakeInfo, make_result: MakeResult):
+    sink = AnnotatedVideoSink(tmp_path / "a.mp4", COCO17, make_info())
+    sink._fail(SinkError("the disk is full"))
+    with pytest.raises(SinkError, match="the disk is full"):
+        sink.offer(make_result(0))
+    with pytest.raises(SinkError, match="the disk is full"):
+        sink.close()
+
+
+def test_an_offered_frame_stands_where_it_is_told_to(
+    tmp_path: Path, stick: Skeleton, make_info: MakeInfo, make_result: MakeResult
+):
+    sink = AnnotatedVideoSink(tmp_path / "a.mp4", stick, make_info(), encoding=LIVE_ENCODING)
+    for index in range(4):
+        assert sink.offer(make_result(90_000 + index), index / 10)
+    sink.close()
+    with open_source(tmp_path / "a.mp4") as source:
+        assert source.info.start_s == 0
+        assert [frame.time_s for frame in source] == pytest.approx([0, 0.1, 0.2, 0.3])
+
+
+def test_a_slow_live_view_has_a_key_frame_every_second_all_the_same(
+    tmp_path: Path, stick: Skeleton, make_info: MakeInfo, make_result: MakeResult
+):
+    sink = AnnotatedVideoSink(tmp_path / "a.mp4", stick, make_info(fps=60.0), encoding=LIVE_ENCODING)
+    for index in range(40):
+        sink.write(make_result(index, time_s=index / 8))
+    sink.close()
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        keys = [float(packet.pts * packet.time_base) for packet in container.demux() if packet.is_keyframe]
+    assert keys == pytest.approx([0, 1, 2, 3, 4])
+
+
 def test_other_programs_read_it(
     tmp_path: Path, stick: Skeleton, make_info: MakeInfo, make_result: MakeResult
 ):
@@ -170,6 +239,24 @@ WRITER = textwrap.dedent(
 def test_a_killed_process_leaves_a_video_that_plays(tmp_path: Path):
     path = tmp_path / "a.mp4"
     process = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], cwd=TREE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    with open_source(path) as source:
+        assert len(list(source)) >= 250
+
+
+QUIET_WRITER = WRITER.replace(
+    "noise.integers(0, 255, (48, 64, 3), dtype=np.uint8)", "np.zeros((48, 64, 3), np.uint8)"
+)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_a_video_of_few_bytes_does_not_wait_for_a_buffer_to_fill(tmp_path: Path):
+    path = tmp_path / "a.mp4"
+    command = [sys.executable, "-c", QUIET_WRITER, str(path)]
+    process = subprocess.Popen(command, cwd=TREE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     with process:
         process.stdout.readline()
