@@ -17,8 +17,9 @@ from app.console import say
 from app.inputs import TrackInput, check_distinct, expand_inputs
 from app.outputs import OutputPaths, check_absent, check_inputs_kept, output_paths, prepare_folder
 from app.progress import Reporter, make_reporter
-from app.recording import ResultHook, Summary, WriteOptions, record
+from app.recording import ResultHook, WriteOptions, record
 from app.stopping import StopRequest
+from app.summary import Summary
 from engine.errors import SinkError, SourceError, SteadyPoseError, UsageError
 from engine.pipeline import Pipeline
 from engine.settings import TrackSettings

@@ -4,22 +4,20 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from app.outputs import OutputPaths
 from app.progress import Reporter
 from app.stopping import Stop
-from engine import __version__
+from app.summary import Summary, build_sidecar
 from engine.errors import SinkError, SourceError
 from engine.pipeline import Pipeline
 from engine.sinks import Sink
 from engine.sinks.annotated_video import AnnotatedVideoSink
 from engine.sinks.csv_file import CsvSink, describe_columns
-from engine.sinks.sidecar import Sidecar, SourceRecord, Status, write_sidecar
+from engine.sinks.sidecar import Sidecar, Status, write_sidecar
 from engine.sources import Source
 from engine.structures import Result
-from engine.timing import StageTotals
 
 LOGGER = logging.getLogger(__name__)
 
@@ -34,44 +32,6 @@ class WriteOptions:
     keep_empty: bool = False
     long: bool = False
     overwrite: bool = False
-
-
-@dataclass(slots=True)
-class Summary:
-    """What happened to one input.
-
-    seconds: wall time from the first frame asked for to the files closed, without pauses; interrupted: a stop
-    was asked for before the end.
-    """
-
-    totals: StageTotals = field(default_factory=StageTotals)
-    most_people: int = 0
-    track_ids: set[int] = field(default_factory=set)
-    seconds: float = 0.0
-    interrupted: bool = False
-
-    @property
-    def frame_rate(self) -> float:
-        """Frames per second, end to end."""
-        return self.totals.frames / self.seconds if self.seconds > 0 else 0.0
-
-    def add(self, result: Result, write_ms: float) -> None:
-        """Count one result."""
-        self.totals.add({**result.timings_ms, "write": write_ms})
-        self.most_people = max(self.most_people, len(result.people))
-        self.track_ids.update(person.track_id for person in result.people)
-
-    def text(self) -> str:
-        """Return the summary in words."""
-        frames, tracks = self.totals.frames, len(self.track_ids)
-        return (
-            f"{_count(frames, 'frame', 'frames')}, {_count(tracks, 'track', 'tracks')}, "
-            f"at most {_count(self.most_people, 'person', 'people')} at once, {self.frame_rate:.1f} frames/s"
-        )
-
-    def stages_text(self) -> str:
-        """Return the mean milliseconds per stage and frame in words."""
-        return ", ".join(f"{stage} {value:.2f} ms" for stage, value in self.totals.mean_ms().items())
 
 
 def record(
@@ -164,31 +124,15 @@ def _sidecar(
     status: Status,
     error: BaseException | None = None,
 ) -> Sidecar:
-    description: dict[str, Any] = pipeline.describe()
-    stages_ms = {stage: round(value, 3) for stage, value in summary.totals.mean_ms().items()}
-    return Sidecar(
-        status=status,
-        message=None if error is None else str(error) or type(error).__name__,
-        software_version=__version__,
-        source=SourceRecord.of(source.info),
+    return build_sidecar(
+        summary,
+        status,
+        error,
+        info=source.info,
+        skeleton=pipeline.skeleton,
+        description=pipeline.describe(),
         frames_read=source.frames_read,
         frames_dropped=source.frames_dropped,
-        tracks=len(summary.track_ids),
-        most_people=summary.most_people,
-        models=tuple(description["models"]),
-        choice=description["choice"],
-        settings=description["settings"],
-        performance={
-            "frames_written": summary.totals.frames,
-            "seconds": round(summary.seconds, 3),
-            "frames_per_s": round(summary.frame_rate, 2),
-            "mean_stage_ms": stages_ms,
-        },
-        warnings=tuple(source.warnings),
-        skeleton=pipeline.skeleton,
         columns=describe_columns(raw=options.raw, long=options.long, wall_time=source.info.live),
+        warnings=source.warnings,
     )
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"

@@ -44,6 +44,8 @@ def describe_columns(*, raw: bool = False, long: bool = False, wall_time: bool =
         "time_s": "seconds since the beginning of the video stream, from its timestamps",
     }
     if wall_time:
+        legend["frame"] = "position in the source from 0, frames that were dropped included"
+        legend["time_s"] = "seconds since the source was opened, when the frame was captured"
         legend["wall_time"] = "when the frame was captured, ISO 8601, UTC"
     legend["track_id"] = "number of the person, the same in all frames"
     prefix = "" if long else "KEYPOINT_"
@@ -98,7 +100,7 @@ class CsvSink:
         self.path = path
         self._skeleton = skeleton
         self._raw, self._keep_empty, self._long, self._wall_time = raw, keep_empty, long, wall_time
-        self._names = [_field(name) for name in skeleton.keypoints]
+        self._names = [csv_field(name) for name in skeleton.keypoints]
         header = column_names(skeleton, raw=raw, long=long, wall_time=wall_time)
         # An empty row has a comma less than there are columns, and those before track_id are filled.
         self._empty_tail = "," * (len(header) - (3 if wall_time else 2))
@@ -109,7 +111,7 @@ class CsvSink:
         except OSError as error:
             raise write_failure(path, error) from error
         try:
-            self._append(",".join(_field(name) for name in header) + _END)
+            self._append(",".join(csv_field(name) for name in header) + _END)
         except SinkError:
             self._file.close()
             raise
@@ -124,7 +126,7 @@ class CsvSink:
         frame = result.frame
         start = f"{frame.index},{frame.time_s:z.6f}"
         if self._wall_time:
-            start += f",{_iso_time(frame.wall_time)}"
+            start += f",{iso_time(frame.wall_time)}"
         if result.people:
             make_rows = self._long_rows if self._long else self._wide_row
             self._append("".join(make_rows(start, person) for person in result.people))
@@ -190,13 +192,14 @@ def _score(value: float) -> str:
     return f"{value:z.4f}" if math.isfinite(value) else ""
 
 
-def _iso_time(wall_time: float | None) -> str:
+def iso_time(wall_time: float | None) -> str:
+    """Return seconds since the epoch as ISO 8601 in UTC, or nothing where there are none."""
     if wall_time is None:
         return ""
     return datetime.fromtimestamp(wall_time, UTC).isoformat(timespec="milliseconds")
 
 
-def _field(text: str) -> str:
+def csv_field(text: str) -> str:
     """Return a text quoted where CSV needs it."""
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow([text])

@@ -13,7 +13,7 @@ from engine.sinks.sink import write_failure
 from engine.skeleton import Skeleton
 from engine.sources.source import SourceInfo
 
-Status = Literal["complete", "interrupted", "failed"]
+Status = Literal["recording", "complete", "interrupted", "failed"]
 
 COORDINATES = (
     "x to the right and y down in pixels of the upright frame, origin at the centre of the top-left pixel; "
@@ -60,14 +60,49 @@ class SourceRecord(_Record):
         )
 
 
+class Marker(_Record):
+    """A moment that somebody marked while recording.
+
+    time_s, frame: of the newest frame then, None before the first; wall_time: of the mark itself.
+    """
+
+    time_s: float | None
+    frame: int | None
+    wall_time: Annotated[datetime, AfterValidator(_with_zone)]
+    label: str
+
+
+class ClockPoint(_Record):
+    """From second `video_s` of the videos on, they show `time_s` and what follows it."""
+
+    video_s: float
+    time_s: float
+
+
+class Change(_Record):
+    """What was changed while recording: dotted names of settings to their new values, and the new models.
+
+    time_s: of the newest frame when the change was noticed. models: None where they stayed.
+    """
+
+    time_s: float
+    settings: Mapping[str, JsonValue] = Field(default_factory=dict)
+    models: tuple[Mapping[str, JsonValue], ...] | None = None
+
+
 class Sidecar(_Record):
     """Everything that someone needs to trust a CSV, or to make it again.
 
-    status: `interrupted` was stopped by a person, `failed` by an error, which `message` tells.
+    status: `recording` is still being written, or the program was killed meanwhile; `interrupted` was stopped
+    by a person before the source's end, `failed` by an error, which `message` tells.
     tracks: people told apart; most_people: at once. models: name, hash, licence, runtime and precision that
     were really used, of each (`Model.describe`). choice: what `auto` chose. settings: of the run.
     performance: seconds, frame rate, milliseconds per stage, as the program measured them.
     warnings: of the source and the run. columns: name of each CSV column to what it holds.
+
+    Of takes of a live view only: names: track id to what somebody called that person. markers: in the order
+    they were set. video_clock: where the videos stand on the clock of `time_s`. changes: what became of
+    `settings` and `models`, which are those of the beginning. lost: cause to how many rows or frames.
     """
 
     format: Literal["steadypose-track"] = "steadypose-track"
@@ -89,6 +124,11 @@ class Sidecar(_Record):
     settings: Mapping[str, JsonValue]
     performance: Mapping[str, JsonValue] = Field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    names: Mapping[int, str] = Field(default_factory=dict)
+    markers: tuple[Marker, ...] = ()
+    video_clock: tuple[ClockPoint, ...] = ()
+    changes: tuple[Change, ...] = ()
+    lost: Mapping[str, int] = Field(default_factory=dict)
     skeleton: Skeleton
     coordinates: str = COORDINATES
     units: Mapping[str, str] = UNITS

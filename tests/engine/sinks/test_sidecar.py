@@ -1,6 +1,6 @@
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from engine.errors import SinkError
 from engine.sinks.csv_file import describe_columns
-from engine.sinks.sidecar import Sidecar, SourceRecord, write_sidecar
+from engine.sinks.sidecar import Change, ClockPoint, Marker, Sidecar, SourceRecord, write_sidecar
 from engine.skeleton import COCO17
 from engine.sources import SourceInfo
 
@@ -51,6 +51,22 @@ def test_a_sidecar_says_where_the_numbers_come_from(tmp_path: Path, sidecar: Sid
 def test_a_sidecar_can_be_read_back(tmp_path: Path, sidecar: Sidecar):
     write_sidecar(tmp_path / "clip.json", sidecar)
     assert Sidecar.model_validate_json((tmp_path / "clip.json").read_text(encoding="utf-8")) == sidecar
+
+
+def test_the_sidecar_of_a_take_can_be_read_back(tmp_path: Path, sidecar: Sidecar):
+    now = datetime(2026, 3, 4, 5, 6, 7, 890_000, UTC)
+    take = sidecar.model_copy(
+        update={
+            "status": "recording",
+            "names": {3: "Ada"},
+            "markers": (Marker(time_s=1.5, frame=37, wall_time=now, label="jump"),),
+            "video_clock": (ClockPoint(video_s=0.0, time_s=3600.0),),
+            "changes": (Change(time_s=2.0, settings={"tracker.keep_alive_s": 1.0}),),
+            "lost": {"rows": 2},
+        }
+    )
+    write_sidecar(tmp_path / "take.json", take)
+    assert Sidecar.model_validate_json((tmp_path / "take.json").read_text(encoding="utf-8")) == take
 
 
 def test_a_sidecar_replaces_the_one_before_and_leaves_nothing_beside(tmp_path: Path, sidecar: Sidecar):
