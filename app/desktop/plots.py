@@ -1,0 +1,372 @@
+"""Live plots of keypoints and joint angles, per person, from the same values that a recording gets.
+
+Importing this module loads pyqtgraph, which takes its time: the window imports it when the plots are first
+shown. `app.desktop.plots_data.SeriesStore` can collect results before that and be handed over.
+"""
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
+from PySide6.QtGui import QHideEvent, QShowEvent
+from PySide6.QtWidgets import QFileDialog, QFrame, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+
+from app.desktop.plots_bar import PlotsBar
+from app.desktop.plots_data import Quantity, SeriesStore, Table
+from app.desktop.plots_export import write_series
+from app.desktop.plots_view import Look, PlotCard, line_colour
+from app.desktop.stage_colours import OverlayPalette
+from engine.errors import SinkError
+from engine.skeleton import Skeleton
+from engine.structures import Result
+from engine.tracking.angles import joint_triples
+
+LOGGER = logging.getLogger(__name__)
+
+MAX_PLOTS = 4
+REDRAW_MS = 67
+"""Between redraws: 15 a second."""
+FIRST_PLOTS = (Quantity("angle", "left_knee"), Quantity("y", "left_wrist"))
+"""Shown at first, where the skeleton has them."""
+
+
+class PlotsPanel(QWidget):
+    """Up to four stacked plots with one time axis.
+
+    Signals:
+        told: a sentence for the status line: a file was written, or why not. changed: other plots, or shown
+        in another way; `quantities`, `span_s` and `raw` say how.
+    """
+
+    told = Signal(str)
+    changed = Signal()
+    _export_ended = Signal()
+
+    def __init__(self, store: SeriesStore | None = None, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._store = store or SeriesStore()
+        self._frozen: SeriesStore | None = None
+        self._cards: list[PlotCard] = []
+        self._names: dict[int, str] = {}
+        self._palette: OverlayPalette = "colour-blind"
+        self._drawn_version = -1
+        self._drawn: tuple[Table, dict[int, np.ndarray]] | None = None
+        self._legend_of: tuple[list[int], frozenset[int] | None] = [], None
+        self._exporter: threading.Thread | None = None
+        self._export_message = ""
+        self._export_ended.connect(self._end_export)
+        self._begun = False
+        self._bar = PlotsBar()
+        self._bar.add_wanted.connect(self.add_plot)
+        self._bar.span_changed.connect(lambda _span: self._apply_view())
+        self._bar.raw_changed.connect(lambda _raw: self._apply_view())
+        self._bar.people_changed.connect(self.redraw)
+        self._bar.paused_changed.connect(self._set_paused)
+        self._bar.export_wanted.connect(self._ask_export)
+        self._legend = QLabel()
+        self._legend.setTextFormat(Qt.TextFormat.RichText)
+        self._legend.setWordWrap(True)
+        self._legend.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._legend.setAccessibleName(self.tr("People in the plots"))
+        self._empty = QLabel(self.tr("No plots. Choose a quantity and a keypoint above, and add a plot."))
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._empty.setWordWrap(True)
+        self._empty.setContentsMargins(24, 24, 24, 24)
+        self._build()
+        self._timer = QTimer(self)
+        self._timer.setInterval(REDRAW_MS)
+        self._timer.timeout.connect(self._redraw_if_new)
+        if self._store.skeleton is not None:
+            self.set_skeleton(self._store.skeleton)
+        self._update_cards()
+
+    @property
+    def store(self) -> SeriesStore:
+        """What is plotted; results may be added to it from any thread instead of through `add_result`."""
+        return self._store
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """What is plotted, from top to bottom."""
+        return tuple(card.quantity for card in self._cards)
+
+    @property
+    def span_s(self) -> float:
+        """How long a stretch of time is shown, s."""
+        return self._bar.span_s
+
+    @property
+    def raw(self) -> bool:
+        """Whether raw values are shown too."""
+        return self._bar.raw
+
+    @property
+    def paused(self) -> bool:
+        """Whether the plots stand still."""
+        return self._bar.paused
+
+    def add_result(self, result: Result) -> None:
+        """Take a result into the plots; they are redrawn when it is time."""
+        self._store.add(result)
+
+    def set_skeleton(self, skeleton: Skeleton) -> None:
+        """Offer this skeleton's keypoints and angles; plots of what it lacks go."""
+        self._store.set_skeleton(skeleton)
+        self._bar.set_skeleton(skeleton)
+        known = _known(skeleton)
+        if self._begun:
+            kept = [quantity for quantity in self.quantities if quantity in known]
+        else:
+            kept = [quantity for quantity in FIRST_PLOTS if quantity in known]
+            self._begun = True
+        self.set_plots(kept)
+
+    def reset(self) -> None:
+        """Forget all values, as for another source."""
+        self._store.reset()
+        self._bar.set_paused(False)
+        self.redraw()
+
+    def show_person_names(self, names: Mapping[int, str]) -> None:
+        """Call people by these names; others by their number."""
+        self._names = dict(names)
+        self._apply_look()
+
+    def set_person_palette(self, palette: OverlayPalette) -> None:
+        """Show people in the colours that they have on the stage."""
+        self._palette = palette
+        self._apply_look()
+
+    def show_people(self, track_ids: Sequence[int] | None) -> None:
+        """Show only these people; None for everybody."""
+        self._bar.choose_people(track_ids)
+
+    def set_view(self, span_s: float, *, raw: bool) -> None:
+        """Show so many seconds, with raw values or without."""
+        self._bar.set_span(span_s)
+        self._bar.set_raw(raw)
+
+    def set_paused(self, paused: bool) -> None:
+        """Hold the plots still, or let them run."""
+        self._bar.set_paused(paused)
+
+    def set_plots(self, quantities: Sequence[Quantity]) -> None:
+        """Show these plots and no others, at most `MAX_PLOTS`."""
+        self._begun = True
+        while self._cards:
+            self._take_card(self._cards[-1])
+        for quantity in quantities[:MAX_PLOTS]:
+            self._put_card(quantity)
+        self._update_cards()
+
+    def add_plot(self, quantity: Quantity) -> None:
+        """Add a plot below the others; one that is there already is not shown twice."""
+        if quantity not in self.quantities and len(self._cards) < MAX_PLOTS:
+            self._put_card(quantity)
+            self._update_cards()
+            QTimer.singleShot(0, self._cards[-1], self._show_last_card)
+
+    def remove_plot(self, quantity: Quantity) -> None:
+        """Take a plot away."""
+        for card in [card for card in self._cards if card.quantity == quantity]:
+            self._take_card(card)
+        self._update_cards()
+
+    def export(self, path: Path) -> None:
+        """Write the values that are shown to a CSV file, in a thread; `told` says how it went."""
+        if self._exporter is not None:
+            return
+        first, last = self._time_range()
+        table = self._shown_store.read(self.quantities, raw=self.raw, since_s=first, until_s=last)
+        chosen = None if self._bar.chosen is None else sorted(self._bar.chosen)
+        self._exporter = threading.Thread(
+            target=self._write, args=(path, table, chosen), name="export plots", daemon=True
+        )
+        self._exporter.start()
+
+    def close_threads(self) -> None:
+        """Wait until a file that is being written is whole."""
+        if self._exporter is not None:
+            self._exporter.join()
+            self._exporter = None
+
+    def redraw(self) -> None:
+        """Draw what is known now."""
+        self._drawn_version = self._shown_store.version
+        first, last = self._time_range()
+        if not self.paused:
+            for card in self._cards:
+                card.set_time_range(first, last)
+        table = self._shown_store.read(self.quantities, raw=self.raw, since_s=first, until_s=last)
+        people, chosen = table.people(), self._bar.chosen
+        shown = [person for person in people if chosen is None or person in chosen]
+        rows = {person: table.rows_of(person) for person in shown}
+        self._drawn = table, rows
+        for card in self._cards:
+            card.draw(table, rows, raw=self.raw)
+        self._bar.set_exportable(bool(shown) and bool(self._cards))
+        if (people, chosen) != self._legend_of:
+            self._legend_of = people, chosen
+            self._update_people()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Draw from now on."""
+        super().showEvent(event)
+        self.redraw()
+        self._timer.start()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Cost nothing while nobody looks."""
+        super().hideEvent(event)
+        self._timer.stop()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Write the legend in the colours of a new theme."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange) and hasattr(self, "_timer"):
+            self._update_people()
+
+    @property
+    def _shown_store(self) -> SeriesStore:
+        return self._frozen or self._store
+
+    def _build(self) -> None:
+        inside = QWidget()
+        self._stack = QVBoxLayout(inside)
+        self._stack.setContentsMargins(0, 0, 0, 0)
+        self._stack.setSpacing(8)
+        self._stack.addWidget(self._empty)
+        self._area = QScrollArea()
+        self._area.setWidgetResizable(True)
+        self._area.setFrameShape(QFrame.Shape.NoFrame)
+        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._area.setWidget(inside)
+        self._area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 8, 8, 8)
+        column.setSpacing(8)
+        column.addWidget(self._bar)
+        column.addWidget(self._legend)
+        column.addWidget(self._area, 1)
+
+    def _put_card(self, quantity: Quantity) -> None:
+        card = PlotCard(quantity)
+        card.remove_wanted.connect(lambda: self.remove_plot(quantity))
+        card.range_changed.connect(self.redraw)
+        card.pointed.connect(self._point)
+        card.set_look(Look(self._palette, self._names))
+        card.set_movable(self.paused)
+        if self._cards:
+            card.set_time_range(*self._cards[0].time_range)
+        self._cards.append(card)
+        self._stack.addWidget(card, 1)
+
+    def _take_card(self, card: PlotCard) -> None:
+        self._cards.remove(card)
+        card.view_box.setXLink(None)
+        self._stack.removeWidget(card)
+        card.hide()
+        card.deleteLater()
+
+    def _update_cards(self) -> None:
+        for card in self._cards:
+            card.view_box.setXLink(None if card is self._cards[0] else self._cards[0].view_box)
+            card.set_bottom(card is self._cards[-1])
+        self._empty.setVisible(not self._cards)
+        self._bar.set_full(len(self._cards) >= MAX_PLOTS)
+        self.redraw()
+        self.changed.emit()
+
+    def _show_last_card(self) -> None:
+        if self._cards:
+            self._area.ensureWidgetVisible(self._cards[-1])
+
+    def _time_range(self) -> tuple[float, float]:
+        """Return the stretch of time to show: by hand while paused, else up to the newest result."""
+        if self.paused and self._cards:
+            return self._cards[0].time_range
+        newest = self._shown_store.newest_s or 0.0
+        first = max(newest - self.span_s, 0.0)
+        return first, first + self.span_s
+
+    def _redraw_if_new(self) -> None:
+        if self._shown_store.version != self._drawn_version:
+            self.redraw()
+
+    def _set_paused(self, paused: bool) -> None:
+        self._frozen = self._store.copy() if paused else None
+        for card in self._cards:
+            card.set_movable(paused)
+        self.redraw()
+
+    def _apply_view(self) -> None:
+        if self.paused and self._cards:
+            _, last = self._cards[0].time_range
+            self._cards[0].set_time_range(last - self.span_s, last)
+        self.redraw()
+        self.changed.emit()
+
+    def _apply_look(self) -> None:
+        for card in self._cards:
+            card.set_look(Look(self._palette, self._names))
+        self._update_people()
+
+    def _update_people(self) -> None:
+        people = [
+            (person, self._name(person), line_colour(person, self.palette(), self._palette))
+            for person in self._legend_of[0]
+        ]
+        self._bar.set_people(people)
+        chosen = self._bar.chosen
+        parts = [
+            f'<span style="color:{colour.name()}">●</span>&nbsp;{_html(name)}'
+            for person, name, colour in people
+            if chosen is None or person in chosen
+        ]
+        self._legend.setText(" &nbsp; ".join(parts))
+        self._legend.setVisible(bool(parts))
+
+    def _name(self, track_id: int) -> str:
+        return self._names.get(track_id) or self.tr("Person {0}").format(track_id)
+
+    def _point(self, time_s: float) -> None:
+        if self._drawn is not None:
+            for card in self._cards:
+                card.show_cursor(time_s, *self._drawn)
+
+    def _ask_export(self) -> None:
+        self._bar.set_paused(True)
+        dialog = QFileDialog(self, self.tr("Export plots as CSV"), "plots.csv", self.tr("CSV files (*.csv)"))
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix("csv")
+        dialog.setModal(False)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(lambda name: self.export(Path(name)))
+        dialog.show()
+
+    def _write(self, path: Path, table: Table, chosen: Sequence[int] | None) -> None:
+        try:
+            rows = write_series(path, table, chosen)
+            self._export_message = self.tr("{0} rows written to {1}").format(rows, path)
+        except SinkError as error:
+            self._export_message = str(error)
+        except Exception as error:
+            LOGGER.exception("while exporting plots to %s", path)
+            self._export_message = self.tr("The plots could not be written: {0}").format(error)
+        self._export_ended.emit()
+
+    def _end_export(self) -> None:
+        self.close_threads()
+        self.told.emit(self._export_message)
+
+
+def _known(skeleton: Skeleton) -> set[Quantity]:
+    angles = {Quantity("angle", name) for name in joint_triples(skeleton)}
+    return angles | {Quantity(kind, name) for kind in ("x", "y", "speed") for name in skeleton.keypoints}
+
+
+def _html(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(" ", "&nbsp;")
