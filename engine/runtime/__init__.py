@@ -72,13 +72,40 @@ def _open_onnxruntime(path: Path, spec: ModelSpec, arithmetic: Arithmetic, threa
     return OnnxRuntime(path, spec, arithmetic, threads)
 
 
+def _check_openvino(arithmetic: Arithmetic) -> None:
+    from engine.runtime.openvino import check_arithmetic
+
+    check_arithmetic(arithmetic)
+
+
+def _check_onnxruntime(arithmetic: Arithmetic) -> None:
+    from engine.runtime.onnxruntime import check_arithmetic
+
+    check_arithmetic(arithmetic)
+
+
 RUNTIMES: dict[str, Opener] = {"openvino": _open_openvino, "onnxruntime": _open_onnxruntime}
 """Name to opener, in the order in which `auto` tries them (OpenVINO is the faster one on CPUs)."""
+
+CHECKS: dict[str, Callable[[Arithmetic], None]] = {
+    "openvino": _check_openvino,
+    "onnxruntime": _check_onnxruntime,
+}
+"""Name to what refuses arithmetic that the runtime cannot do on this machine."""
 
 
 def installed_runtimes() -> tuple[str, ...]:
     """Return the names of the runtimes whose package is installed, best first."""
     return tuple(name for name in RUNTIMES if find_spec(name) is not None)
+
+
+def check_arithmetic(name: str, arithmetic: Arithmetic) -> None:
+    """Refuse what a runtime of `RUNTIMES` cannot compute on this machine; no model is opened.
+
+    Raises:
+        RuntimeUnavailableError: the runtime is not installed or cannot do `arithmetic` here.
+    """
+    CHECKS[name](arithmetic)
 
 
 def open_runtime(

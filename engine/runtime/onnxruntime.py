@@ -49,6 +49,19 @@ def onnxruntime_providers() -> tuple[str, ...]:
     return tuple(_import_onnxruntime().get_available_providers())
 
 
+def check_arithmetic(arithmetic: Arithmetic) -> None:
+    """Refuse what ONNX Runtime cannot compute here.
+
+    Raises:
+        RuntimeUnavailableError: ONNX Runtime is absent, or bf16 was asked for.
+    """
+    _import_onnxruntime()
+    if arithmetic == "bf16":
+        raise RuntimeUnavailableError(
+            "onnxruntime computes in fp32 and int8 only; choose the runtime openvino for bf16"
+        )
+
+
 class OnnxRuntime:
     """See `engine.runtime.Runtime`.
 
@@ -60,11 +73,8 @@ class OnnxRuntime:
     name = "onnxruntime"
 
     def __init__(self, path: Path, spec: ModelSpec, arithmetic: Arithmetic, threads: int = 0) -> None:
+        check_arithmetic(arithmetic)
         onnxruntime = _import_onnxruntime()
-        if arithmetic == "bf16":
-            raise RuntimeUnavailableError(
-                "onnxruntime computes in fp32 and int8 only; choose the runtime openvino for bf16"
-            )
         self.precision: Arithmetic = arithmetic
         self.device = platform.processor() or platform.machine() or "CPU"
         self._path = path

@@ -63,6 +63,17 @@ def openvino_devices() -> dict[str, str]:
     return {name: str(core.get_property(name, "FULL_DEVICE_NAME")).strip() for name in core.available_devices}
 
 
+def check_arithmetic(arithmetic: Arithmetic) -> None:
+    """Refuse what OpenVINO cannot compute here.
+
+    Raises:
+        RuntimeUnavailableError: OpenVINO is absent, or bf16 was asked for and the CPU lacks it.
+    """
+    core = _core(_import_openvino())
+    if arithmetic == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise RuntimeUnavailableError("this CPU has no bf16 arithmetic; choose precision fp32 or int8")
+
+
 class OpenVinoRuntime:
     """See `engine.runtime.Runtime`.
 
@@ -78,10 +89,9 @@ class OpenVinoRuntime:
     name = "openvino"
 
     def __init__(self, path: Path, spec: ModelSpec, arithmetic: Arithmetic, threads: int = 0) -> None:
+        check_arithmetic(arithmetic)
         openvino = _import_openvino()
         core = _core(openvino)
-        if arithmetic == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise RuntimeUnavailableError("this CPU has no bf16 arithmetic; choose precision fp32 or int8")
         self.precision: Arithmetic = arithmetic
         self.device = str(core.get_property("CPU", "FULL_DEVICE_NAME")).strip() or "CPU"
         self._path = path

@@ -7,7 +7,7 @@ import pytest
 
 from engine.errors import ModelFileError, RuntimeUnavailableError
 from engine.model_file import read_spec
-from engine.runtime import RUNTIMES, installed_runtimes, open_runtime
+from engine.runtime import CHECKS, RUNTIMES, check_arithmetic, installed_runtimes, open_runtime
 
 ALL = sorted(RUNTIMES)
 
@@ -171,3 +171,12 @@ def test_choosing_a_runtime_loads_no_runtime_package() -> None:
     code = "import sys, engine.runtime; print(sorted({'openvino', 'onnxruntime'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_a_runtime_refuses_is_known_without_a_model() -> None:
+    assert set(CHECKS) == set(RUNTIMES)
+    for name in RUNTIMES:
+        check_arithmetic(name, "fp32")
+        check_arithmetic(name, "int8")
+    with pytest.raises(RuntimeUnavailableError, match="fp32 and int8 only"):
+        check_arithmetic("onnxruntime", "bf16")
