@@ -1,7 +1,7 @@
 """Icons by name, drawn in the colour that the text around them has.
 
-The SVG files use `currentColor`; an icon engine fills in the palette's colour when the icon is painted, so that
-a change of theme needs nothing done to the icons in use.
+The SVG files use `currentColor`; an icon engine fills in the palette's colour when the icon is painted, so
+that a change of theme needs nothing done to the icons in use.
 """
 
 from functools import cache
@@ -53,6 +53,8 @@ class _Engine(QIconEngine):
 
 def _colour(mode: QIcon.Mode) -> QColor:
     palette = QGuiApplication.palette()
+    if mode == QIcon.Mode.Selected:
+        return palette.color(QPalette.ColorRole.HighlightedText)
     group = QPalette.ColorGroup.Disabled if mode == QIcon.Mode.Disabled else QPalette.ColorGroup.Active
     return palette.color(group, QPalette.ColorRole.ButtonText)
 
