@@ -30,6 +30,8 @@ from engine.zoo_catalogue import CATALOGUE
 VALUE_ROLE = Qt.ItemDataRole.UserRole
 REASON_ROLE = Qt.ItemDataRole.UserRole + 1
 DOWNLOAD_ROLE = Qt.ItemDataRole.UserRole + 2
+NOT_DOWNLOADED = "not downloaded"
+"""The reason that `engine.choices` gives for a model that only has to be fetched."""
 PADDING = 8
 ICON_SIZE = 16
 REASON_FONT = 0.88
@@ -41,8 +43,7 @@ MOVES = frozenset({
 
 def can_download(choice: Choice) -> bool:
     """Whether what is chosen here only has to be fetched first."""
-    entry = CATALOGUE.get(choice.value)
-    return not choice.available and entry is not None and entry.state == "available"
+    return choice.value in CATALOGUE and not choice.available and choice.reason == NOT_DOWNLOADED
 
 
 class ChoiceCombo(QComboBox):

@@ -9,7 +9,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
-    QPushButton,
     QSizePolicy,
     QStackedWidget,
     QToolButton,
@@ -111,11 +110,9 @@ class PresetBar(QWidget):
     def _make_question_page(self) -> QWidget:
         self._question = QLabel()
         self._question.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self._delete_now = QPushButton(self.tr("Delete"))
-        self._delete_now.setToolTip(self.tr("Delete the preset for good"))
+        self._delete_now = self._tool("check", self.tr("Yes, delete the preset for good"))
         self._delete_now.clicked.connect(self._on_delete)
-        keep = QPushButton(self.tr("Keep"))
-        keep.setToolTip(self.tr("Leave the preset as it is"))
+        keep = self._tool("cancel", self.tr("No, keep the preset"))
         keep.clicked.connect(self._show_choice)
         return _row(self._question, self._delete_now, keep)
 
