@@ -121,6 +121,12 @@ class PersonDelegate(QStyledItemDelegate):
         line.setAccessibleName(QCoreApplication.translate("People", "Name"))
         return line
 
+    def setEditorData(self, editor: QWidget, index: Index) -> None:
+        """Show the name, but never over one that is being typed: rows change several times a second."""
+        name = index.data(Qt.ItemDataRole.EditRole)
+        if isinstance(editor, QLineEdit) and not editor.isModified() and editor.text() != name:
+            editor.setText(name)
+
     def updateEditorGeometry(self, editor: QWidget, option: QStyleOptionViewItem, index: Index) -> None:
         """Put the line where the name is."""
         upper, lower = _text_rects(option.rect)

@@ -76,7 +76,7 @@ class PresetBar(QWidget):
         """Return all that is offered."""
         return (*BUILT_IN, *self._own)
 
-    def find(self, name: str) -> Preset | None:
+    def preset_named(self, name: str) -> Preset | None:
         """Return an offered preset by name."""
         return next((preset for preset in self.presets() if preset.name == name), None)
 

@@ -45,7 +45,7 @@ def test_choosing_one_is_told_and_shown_once_the_settings_are_taken(bar: PresetB
     combo(bar).setCurrentIndex(place)
     combo(bar).activated.emit(place)
     assert chosen == ["Steady"] and combo(bar).currentText() == "Balanced"
-    preset = bar.find("Steady")
+    preset = bar.preset_named("Steady")
     assert preset is BUILT_IN[1]
     bar.show_settings(preset.settings)
     assert combo(bar).currentText() == "Steady"
