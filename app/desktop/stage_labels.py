@@ -4,14 +4,12 @@ import math
 
 import numpy as np
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QFont, QFontMetricsF, QPainter, QPainterPath, QPen
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPainterPath, QPen
 
 from app.desktop.stage_colours import LIGHT, OUTLINE, text_colour, with_alpha
 from app.desktop.stage_mapping import StageMap
 from app.desktop.stage_pen import Pen
 from engine.structures import TrackedPerson
-
-_NO_BRUSH = Qt.BrushStyle.NoBrush
 
 
 def paint_box(painter: QPainter, person: TrackedPerson, place: StageMap, pen: Pen, *, filled: bool) -> None:
@@ -19,12 +17,31 @@ def paint_box(painter: QPainter, person: TrackedPerson, place: StageMap, pen: Pe
     rect = _box(person, place)
     if rect is None:
         return
-    round_by, width = 4 * pen.unit, (2.0 if filled else 1.5) * pen.unit
-    painter.setBrush(with_alpha(pen.colour, 0.16) if filled else _NO_BRUSH)
-    for line, colour in ((width + 2 * pen.unit, with_alpha(OUTLINE, 0.6)), (width, pen.colour)):
-        painter.setPen(QPen(colour, line))
-        painter.drawRoundedRect(rect, round_by, round_by)
-        painter.setBrush(_NO_BRUSH)
+    if filled:
+        painter.fillRect(rect, with_alpha(pen.colour, 0.16))
+    # On whole physical pixels: crisp, and a fifth of the time of stroking a large path.
+    ratio = painter.deviceTransform().m11()
+    width = max(1, round((2.0 if filled else 1.5) * pen.unit * ratio))
+    rim = max(1, round(pen.unit * ratio))
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+    for line, colour in ((width + 2 * rim, with_alpha(OUTLINE, 0.6)), (width, pen.colour)):
+        _fill_sides(painter, rect, line, colour, ratio)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+
+
+def _fill_sides(painter: QPainter, rect: QRectF, width: int, colour: QColor, ratio: float) -> None:
+    """Paint a line of physical px along a rectangle in view px, as four bars that do not overlap."""
+    half = width // 2
+    left, top = round(rect.left() * ratio) - half, round(rect.top() * ratio) - half
+    right, bottom = round(rect.right() * ratio) - half, round(rect.bottom() * ratio) - half
+    across, down = right - left + width, max(0, bottom - top - width)
+    for x, y, wide, high in (
+        (left, top, across, width),
+        (left, bottom, across, width),
+        (left, top + width, width, down),
+        (right, top + width, width, down),
+    ):
+        painter.fillRect(QRectF(x / ratio, y / ratio, wide / ratio, high / ratio), colour)
 
 
 def paint_followed_box(painter: QPainter, person: TrackedPerson, place: StageMap, pen: Pen) -> None:

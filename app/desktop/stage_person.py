@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QPointF, Qt
-from PySide6.QtGui import QBrush, QPainter, QPainterPath, QPen
+from PySide6.QtCore import QLineF, QPointF, Qt
+from PySide6.QtGui import QPainter, QPainterPath, QPen
 
 from app.desktop.stage_colours import LIGHT, OUTLINE, lighter
 from app.desktop.stage_mapping import StageMap
@@ -66,22 +66,29 @@ def _paint_limbs(
     *,
     round_ends: bool,
 ) -> None:
-    """Paint limbs of one opacity as one path, so that they do not darken each other where they meet."""
+    """Paint limbs of one opacity: under keypoints as bare lines, which take a quarter of the time."""
     if not limbs:
         return
-    path = QPainterPath()
-    for first, second in limbs:
-        path.moveTo(first)
-        path.lineTo(second)
-    # Round ends take four times as long; under keypoints they cannot be seen.
-    cap = Qt.PenCapStyle.RoundCap if round_ends else Qt.PenCapStyle.FlatCap
+    lines = [QLineF(first, second) for first, second in limbs]
     # A faint limb's outline is fainter still, or it would show through.
     for width, colour, alpha in (
         (pen.limb + 2 * pen.rim, OUTLINE, share * share),
         (pen.limb, pen.colour, share),
     ):
         painter.setOpacity(opacity * alpha)
-        painter.strokePath(path, QPen(QBrush(colour), width, Qt.PenStyle.SolidLine, cap))
+        stroke = QPen(colour, width)
+        if not round_ends:
+            stroke.setCapStyle(Qt.PenCapStyle.FlatCap)
+            painter.setPen(stroke)
+            painter.drawLines(lines)
+            continue
+        # As one path, faint limbs do not darken each other where they meet.
+        path = QPainterPath()
+        for line in lines:
+            path.moveTo(line.p1())
+            path.lineTo(line.p2())
+        stroke.setCapStyle(Qt.PenCapStyle.RoundCap)
+        painter.strokePath(path, stroke)
 
 
 def _paint_keypoints(
