@@ -32,7 +32,7 @@ class TransportBar(QWidget):
     Methods change what is shown and emit nothing; only what somebody does emits.
 
     Signals:
-        play_toggled: play or pause. stepped: pictures to go, -1 or 1. sought: seconds. speed_changed: times
+        play_toggled: play or pause. stepped: frames to go, -1 or 1. sought: seconds. speed_changed: times
         the file's own pace, infinity for as fast as it goes. loop_changed, mirrored_changed: the new state.
     """
 
@@ -149,11 +149,11 @@ class TransportBar(QWidget):
 
     def _make_file_page(self) -> QWidget:
         page = QWidget()
-        back = self._button("step-back", self.tr("One picture back"))
+        back = self._button("step-back", self.tr("One frame back"))
         back.clicked.connect(lambda: self.stepped.emit(-1))
         self._play = self._button("play", self.tr("Play"))
         self._play.clicked.connect(self.play_toggled)
-        forward = self._button("step-forward", self.tr("One picture on"))
+        forward = self._button("step-forward", self.tr("One frame on"))
         forward.clicked.connect(lambda: self.stepped.emit(1))
         for button in (back, forward):
             button.setAutoRepeat(True)
@@ -166,7 +166,7 @@ class TransportBar(QWidget):
         self._time = QLabel()
         self._time.setFont(tabular(self.font()))
         self._time.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._time.setToolTip(self.tr("Time of the picture shown, and length of the file"))
+        self._time.setToolTip(self.tr("Time of the frame shown, and length of the file"))
         row = QHBoxLayout(page)
         row.setContentsMargins(8, 0, 0, 0)
         row.setSpacing(4)

@@ -34,8 +34,8 @@ def test_play_becomes_pause_while_playing_and_both_ask_the_same(bar: TransportBa
         qtbot.keyClick(button(bar, "Pause"), Qt.Key.Key_Space)
 
 
-@pytest.mark.parametrize(("name", "step"), [("One picture back", -1), ("One picture on", 1)])
-def test_step_buttons_go_one_picture(bar: TransportBar, qtbot: QtBot, name: str, step: int):
+@pytest.mark.parametrize(("name", "step"), [("One frame back", -1), ("One frame on", 1)])
+def test_step_buttons_go_one_frame(bar: TransportBar, qtbot: QtBot, name: str, step: int):
     with qtbot.waitSignal(bar.stepped) as signal:
         qtbot.mouseClick(button(bar, name), LEFT)
     assert signal.args == [step]
