@@ -54,7 +54,7 @@ class PlotsPanel(QWidget):
         self._palette: OverlayPalette = "colour-blind"
         self._drawn_version = -1
         self._drawn: tuple[Table, dict[int, np.ndarray]] | None = None
-        self._legend_of: tuple[list[int], frozenset[int] | None] = [], None
+        self._legend_of: tuple[list[int], frozenset[int] | None] | None = None
         self._exporter: threading.Thread | None = None
         self._export_message = ""
         self._export_ended.connect(self._end_export)
@@ -110,7 +110,7 @@ class PlotsPanel(QWidget):
 
     def add_result(self, result: Result) -> None:
         """Take a result into the plots; they are redrawn when it is time."""
-        self._store.add(result)
+        self._store.add_result(result)
 
     def set_skeleton(self, skeleton: Skeleton) -> None:
         """Offer this skeleton's keypoints and angles; plots of what it lacks go."""
@@ -317,7 +317,7 @@ class PlotsPanel(QWidget):
     def _update_people(self) -> None:
         people = [
             (person, self._name(person), line_colour(person, self.palette(), self._palette))
-            for person in self._legend_of[0]
+            for person in (self._legend_of[0] if self._legend_of else [])
         ]
         self._bar.set_people(people)
         chosen = self._bar.chosen

@@ -144,7 +144,7 @@ class PlotsBar(QWidget):
         return row
 
     def _make_view_row(self) -> QHBoxLayout:
-        self._who = QPushButton(icon("people"), "")
+        self._who = QPushButton()
         self._who.setAccessibleName(self.tr("People"))
         self._who.setToolTip(self.tr("Choose whose lines are shown"))
         self._menu = QMenu(self._who)
@@ -178,8 +178,11 @@ class PlotsBar(QWidget):
         row.addWidget(self._who)
         row.addWidget(self._span)
         row.addStretch(1)
+        tools = QHBoxLayout()
+        tools.setSpacing(4)
         for button in (self._raw, self._pause, self._export):
-            row.addWidget(button)
+            tools.addWidget(button)
+        row.addLayout(tools)
         self._update_people_text()
         return row
 

@@ -135,7 +135,7 @@ class SeriesStore:
         with self._lock:
             self._clear()
 
-    def add(self, result: Result) -> None:
+    def add_result(self, result: Result) -> None:
         """Keep a result's people; one whose keypoints are not the skeleton's is passed over."""
         with self._lock:
             now, skeleton = result.frame.time_s, self._skeleton

@@ -157,6 +157,7 @@ class PlotCard(QFrame):
         for key in set(self._curves) - drawn:
             self._item.removeItem(self._curves.pop(key))
         self._empty.setVisible(not drawn)
+        self._item.getAxis("left").setStyle(showValues=bool(drawn))
         if low <= high:
             self._set_value_range(low, high)
 
