@@ -46,7 +46,8 @@ class Take:
         skeleton: of the people.
         info: of the source.
         describe: returns models, choice and settings as `Pipeline.describe` does, and, where the source has
-            any, `warnings`; called in the take's thread, about twice a second.
+            any, `warnings`; or nothing while no model is in hand. Called in the take's thread, about twice a
+            second.
         names: of people, by track id.
     """
 
@@ -75,7 +76,7 @@ class Take:
         self._markers: list[Marker] = []
         self._changes: list[Change] = []
         self._first_description: Mapping[str, Any] = {}
-        self._description: Mapping[str, Any] = {}
+        self._description: Mapping[str, Any] = {"models": (), "choice": {}, "settings": {}}
         self._frames_dropped = 0
         self._last_written: Frame | None = None
         self._thread = threading.Thread(target=self._work, name="record take", daemon=True)
@@ -148,7 +149,7 @@ class Take:
         """Run in the thread: record, then close everything whatever happened."""
         files, failure = None, None
         try:
-            self._description = self._first_description = self._describe()
+            self._description = self._first_description = self._describe() or self._description
             files = TakeFiles(self._options, self._skeleton, self._info)
             self._update(number=files.number, paths=files.paths)
             self._write_sidecar(files, "recording")
@@ -228,7 +229,7 @@ class Take:
                 self._markers.append(self._new_markers.popleft())
 
     def _notice_changes(self) -> None:
-        before, self._description = self._description, self._describe()
+        before, self._description = self._description, self._describe() or self._description
         old, new = _flatten(before["settings"]), _flatten(self._description["settings"])
         settings = {name: value for name, value in new.items() if name not in old or old[name] != value}
         models = tuple(self._description["models"])

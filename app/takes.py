@@ -48,7 +48,8 @@ class Recorder:
             skeleton: of the people in the results.
             info: of the source.
             describe: returns models, choice and settings in use as `Pipeline.describe` does, and, where there
-                are any, `warnings` of the source; is called about twice a second in the take's thread.
+                are any, `warnings` of the source; or nothing while no model is in hand. It is called about
+                twice a second in the take's thread.
 
         Raises:
             UsageError: a take is being recorded.

@@ -272,6 +272,20 @@ def test_what_is_changed_meanwhile_is_in_the_sidecar(
     assert sidecar.settings["tracker"] == {"keep_alive_s": 1.5, "smoothing": {"method": "kalman"}}
 
 
+def test_a_moment_without_a_model_changes_nothing(
+    recorder: Recorder, tmp_path: Path, description: Description, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("app.take_thread.MEASURE_S", 0.01)
+    described = [description(), {}, {}, description()]
+    recorder.start(
+        TakeOptions(tmp_path, "desk", False), STICK, CAMERA, lambda: described.pop(0) if described else {}
+    )
+    wait_for(lambda: not described)
+    sidecar = read_sidecar(finish(recorder))
+    assert (sidecar.status, sidecar.changes) == ("complete", ())
+    assert sidecar.settings == description.settings
+
+
 def test_a_camera_that_ran_for_an_hour_makes_a_video_that_starts_at_0(
     recorder: Recorder, start: Callable[..., None]
 ):
