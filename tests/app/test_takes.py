@@ -7,6 +7,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from app.takes import Recorder, TakeOptions, TakeStatus
 from engine.errors import SinkError, UsageError
 from engine.live_values import LiveResult
+from engine.sinks.annotated_video import LIVE_ENCODING
 from engine.sinks.sidecar import Sidecar
 from engine.skeleton import Skeleton
 from engine.sources import SourceInfo, open_source
@@ -91,6 +93,13 @@ def start(recorder: Recorder, tmp_path: Path, description: Description) -> Calla
     return begin
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let so many pictures wait that a busy machine loses none."""
+    monkeypatch.setattr("app.take_thread.PICTURES_WAITING", 1000)
+    monkeypatch.setattr("app.take_files.LIVE_ENCODING", replace(LIVE_ENCODING, depth=1000))
+
+
 def finish(recorder: Recorder) -> TakeStatus:
     recorder.stop()
     assert recorder.wait(10)
@@ -115,13 +124,13 @@ def read_sidecar(status: TakeStatus) -> Sidecar:
     return Sidecar.model_validate_json(status.paths.sidecar.read_text(encoding="utf-8"))
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_take_has_every_row_and_every_picture(
     recorder: Recorder, start: Callable[..., None], tmp_path: Path
 ):
     start(annotated_video=True, clean_video=True, raw=True)
     for index in range(40):
         recorder.write(make_result(index, 1, 2))
-        time.sleep(0.005)
     status = finish(recorder)
     assert (status.state, status.number, status.frames, status.rows) == ("done", 1, 40, 80)
     assert (status.lost_rows, status.lost_video_frames, status.message) == (0, 0, "")
@@ -286,13 +295,13 @@ def test_a_moment_without_a_model_changes_nothing(
     assert sidecar.settings == description.settings
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_camera_that_ran_for_an_hour_makes_a_video_that_starts_at_0(
     recorder: Recorder, start: Callable[..., None]
 ):
     start(clean_video=True)
     for index in range(10):
         recorder.write(make_result(90_000 + index, 1))
-        time.sleep(0.005)
     status = finish(recorder)
     assert status.paths is not None and status.paths.clean_video is not None
     with open_source(status.paths.clean_video) as source:
@@ -304,6 +313,7 @@ def test_a_camera_that_ran_for_an_hour_makes_a_video_that_starts_at_0(
     ]
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_film_that_is_sought_makes_a_video_without_gaps(recorder: Recorder, start: Callable[..., None]):
     start(CLIP, clean_video=True)
     for index in (0, 1, 2, 200, 201, 3, 4):
