@@ -4,6 +4,7 @@ from PySide6.QtCore import QRect, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QWidget
 
+from app.desktop.figures import scaled
 from app.desktop.icons import icon
 
 _ICON_PX = 40
@@ -107,9 +108,8 @@ class Card(QAbstractButton):
         painter.drawText(room.adjusted(0, height + 4, 0, 0), wrap, self._line)
 
     def _title_font(self) -> QFont:
-        font = QFont(self.font())
+        font = scaled(self.font(), 1.15)
         font.setBold(True)
-        font.setPointSizeF(font.pointSizeF() * 1.15)
         return font
 
     def _texts_height(self, width: int) -> int:

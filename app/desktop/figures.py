@@ -1,4 +1,4 @@
-"""How numbers are written in the window: times, counts, and digits that stand still while they run."""
+"""How texts and numbers are written in the window: times, counts, and digits that stand still as they run."""
 
 import math
 
@@ -39,4 +39,14 @@ def tabular(font: QFont) -> QFont:
     """Return the font with digits of one width, so that running numbers stand still."""
     font = QFont(font)
     font.setFeature(QFont.Tag("tnum"), 1)
+    return font
+
+
+def scaled(font: QFont, factor: float) -> QFont:
+    """Return the font larger or smaller by a factor, whether its size is set in points or in pixels."""
+    font = QFont(font)
+    if font.pointSizeF() > 0:
+        font.setPointSizeF(font.pointSizeF() * factor)
+    else:
+        font.setPixelSize(max(round(font.pixelSize() * factor), 1))
     return font

@@ -5,6 +5,7 @@ from PySide6.QtGui import QColor, QPainter, QPixmap
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from app.desktop.busy_bar import BusyBar
+from app.desktop.figures import scaled
 from app.desktop.icons import icon
 from app.desktop.theme import status_colour
 
@@ -133,9 +134,7 @@ def tinted(name: str, colour: QColor, size_px: int, scale: float) -> QPixmap:
 
 def _sentence_label(scale: float) -> QLabel:
     label = QLabel()
-    font = label.font()
-    font.setPointSizeF(font.pointSizeF() * scale)
-    label.setFont(font)
+    label.setFont(scaled(label.font(), scale))
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setWordWrap(True)
     label.setAlignment(Qt.AlignmentFlag.AlignHCenter)

@@ -11,7 +11,7 @@ from PySide6.QtCore import QEvent, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QFontMetricsF, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPalette
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.desktop.figures import format_time, people_text, tabular
+from app.desktop.figures import format_time, people_text, scaled, tabular
 from app.desktop.timeline_painting import (
     UNVISITED,
     label_box,
@@ -296,8 +296,7 @@ class Timeline(QWidget):
         self._paint_labels(painter)
 
     def _paint_labels(self, painter: QPainter) -> None:
-        font = tabular(self.font())
-        font.setPointSizeF(max(font.pointSizeF() * 0.85, 6.0))
+        font = tabular(scaled(self.font(), 0.85))
         painter.setFont(font)
         painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
         metrics, width = QFontMetricsF(font), float(self.width())

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.desktop.card import Card
+from app.desktop.figures import scaled
 from app.desktop.icons import icon
 from app.desktop.state_pages import ErrorPage, LoadingPage
 from engine.live_values import SourceRequest
@@ -104,9 +105,7 @@ class WelcomePage(QScrollArea):
         content = QWidget()
         content.setMaximumWidth(_CONTENT_WIDTH)
         title = QLabel(self.tr("Who should be followed?"))
-        font = title.font()
-        font.setPointSizeF(font.pointSizeF() * 1.8)
-        title.setFont(font)
+        title.setFont(scaled(title.font(), 1.8))
         title.setWordWrap(True)
         title.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         line = self._muted_label(

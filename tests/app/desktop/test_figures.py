@@ -1,8 +1,10 @@
 import math
 
 import pytest
+from PySide6.QtGui import QFont, QFontMetricsF
+from pytestqt.qtbot import QtBot
 
-from app.desktop.figures import format_number, format_time, people_text
+from app.desktop.figures import format_number, format_time, people_text, scaled, tabular
 
 
 @pytest.mark.parametrize(
@@ -36,3 +38,17 @@ def test_people_are_counted_in_words():
         "1 person",
         "7 people",
     ]
+
+
+def test_a_font_is_scaled_in_the_unit_it_was_set_in(qtbot: QtBot):
+    points, pixels = QFont(), QFont()
+    points.setPointSizeF(10.0)
+    pixels.setPixelSize(20)
+    assert scaled(points, 1.5).pointSizeF() == pytest.approx(15.0)
+    assert scaled(pixels, 1.5).pixelSize() == 30
+    assert points.pointSizeF() == 10.0
+
+
+def test_running_digits_have_one_width(qtbot: QtBot):
+    metrics = QFontMetricsF(tabular(QFont()))
+    assert len({round(metrics.horizontalAdvance(digit * 8), 3) for digit in "0123456789"}) == 1
