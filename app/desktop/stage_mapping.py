@@ -55,7 +55,7 @@ class StageMap:
 
 def fit_scale(frame_size: tuple[int, int], view_size: tuple[int, int]) -> float:
     """Return the scale at which a frame just fits into a view; sizes are (height, width)."""
-    return max(min(view_size[0] / frame_size[0], view_size[1] / frame_size[1]), 1e-3)
+    return max(min(view_size[0] / frame_size[0], view_size[1] / frame_size[1]), 1e-6)
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,7 +190,7 @@ class VideoView(StageWidget):
         for person in self._live.result.people:
             if person.track_id == self._attention.followed and math.isfinite(float(person.bbox.sum())):
                 share = 1 - math.exp(-passed_s / FOLLOW_S) if 0 <= passed_s < 1 else 1.0
-                x, y = self._place.to_frame(self.width() / 2, self.height() / 2)
+                x, y = self._zoom.centre or self._place.to_frame(self.width() / 2, self.height() / 2)
                 to_x, to_y = person.bbox.reshape(2, 2).mean(axis=0).tolist()
                 self._zoom = replace(self._zoom, centre=(x + share * (to_x - x), y + share * (to_y - y)))
 
