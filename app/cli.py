@@ -66,9 +66,87 @@ def root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Follow people through videos and write down where every keypoint was, when, and whose it was."""
+    """Follow people through videos and live pictures; write down where every keypoint was, when, and whose.
+
+    Without a command the desktop app opens.
+    """
     if context.invoked_subcommand is None:
-        say(context.get_help())
+        open_app(None)
+
+
+@reported
+def open_app(source: str | None) -> None:
+    """Open the window and leave with its exit code."""
+    configure_logging(make_console(), 0)
+    try:
+        from app.desktop.application import run_app
+    except ImportError as error:
+        raise UsageError(
+            f"the window needs PySide6, which cannot be loaded here ({error}); on a bare Linux system "
+            "install libegl1, libgl1 and libxkbcommon0, or use `steadypose track`"
+        ) from error
+    raise typer.Exit(run_app(source))
+
+
+@cli.command("app")
+def desktop_app(source: options.AppSource = None) -> None:
+    """Open the desktop app, with SOURCE at once where one is given."""
+    open_app(source)
+
+
+@cli.command(no_args_is_help=True)
+@reported
+def live(
+    source: options.LiveSource,
+    out: options.Out,
+    seconds: options.Seconds = None,
+    video: options.Video = False,
+    clean_video: options.CleanVideo = False,
+    raw: options.Raw = False,
+    keep_empty: options.KeepEmpty = False,
+    long: options.Long = False,
+    mode: options.ModeChoice = "auto",
+    top_down_model: options.TopDownModel = "default-top-down",
+    bottom_up_model: options.BottomUpModel = "default-bottom-up",
+    runtime: options.RuntimeChoice = "auto",
+    precision: options.PrecisionChoice = "auto",
+    threads: options.Threads = 0,
+    smoothing: options.Smoothing = "kalman",
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = 0,
+) -> None:
+    """Record people from a camera or a stream without a window, until Ctrl-C or for --seconds.
+
+    Writes a numbered take into DIR; where the source is lost, the take is closed and the next one begins when
+    it is back.
+    """
+    from app.live import run_live
+    from app.takes import TakeOptions
+    from engine.pipeline import build_settings
+
+    console, verbosity = make_console(), _verbosity(quiet, verbose)
+    configure_logging(console, verbosity)
+    settings = build_settings(
+        {
+            "mode": mode,
+            "top_down_model": top_down_model,
+            "bottom_up_model": bottom_up_model,
+            "runtime": runtime,
+            "precision": precision,
+            "threads": threads,
+            "smoothing": {"method": smoothing},
+        }
+    )
+    take = TakeOptions(
+        folder=out,
+        name="",
+        annotated_video=video,
+        clean_video=clean_video,
+        raw=raw,
+        keep_empty=keep_empty,
+        long=long,
+    )
+    raise typer.Exit(run_live(source, settings, take, console, seconds=seconds, quiet=quiet))
 
 
 @cli.command(no_args_is_help=True)

@@ -1,5 +1,6 @@
 """What `track` was given, turned into single inputs, each with the stem that names its output files."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from glob import glob, has_magic
@@ -7,9 +8,12 @@ from pathlib import Path
 
 from assets import demo_clip
 from engine.errors import SourceError, UsageError
+from engine.live_values import SourceRequest
 from engine.sources.images import list_images, natural_key
 
 DEMO = "demo"
+NETWORK = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+"""What addresses begin with."""
 TRACKED_SUFFIX = ".tracked.mp4"
 VIDEO_SUFFIXES = frozenset(
     (".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf",
@@ -52,6 +56,20 @@ def expand_inputs(texts: Sequence[str]) -> tuple[list[TrackInput], list[str]]:
         except SourceError as error:
             failures.append(str(error))
     return list(inputs.values()), failures
+
+
+def request_for(text: str) -> SourceRequest:
+    """Return the request for a path, a camera's number, an address, or `demo`.
+
+    A folder is a sequence of images; the name for people has no password in it.
+    """
+    if text == DEMO:
+        return SourceRequest(demo_clip(), DEMO)
+    if NETWORK.match(text):
+        return SourceRequest(text, re.sub(r"//[^/@]*@", "//", text))
+    if text.isdecimal() and not Path(text).exists():
+        return SourceRequest(text, f"Camera {text}")
+    return SourceRequest(Path(text), Path(text).name or text)
 
 
 def check_distinct(inputs: Iterable[TrackInput]) -> None:

@@ -20,6 +20,25 @@ Out = Annotated[
     typer.Option(metavar="DIR", show_default=False, help="Folder for the results; made where it is missing."),
 ]
 DemoOut = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")]
+AppSource = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[SOURCE]",
+        show_default=False,
+        help="A video, a folder of images, a camera's number, a network address, or demo.",
+    ),
+]
+LiveSource = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE", show_default=False, help="A camera's number (0), /dev/videoN, or a network address."
+    ),
+]
+Seconds = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", min=0, show_default="until Ctrl-C", help="End after so long."),
+]
+CleanVideo = Annotated[bool, typer.Option("--clean-video", help="Also write the video as it came.")]
 Video = Annotated[bool, typer.Option("--video", help="Also write the video with people drawn into it.")]
 DemoVideo = Annotated[
     bool, typer.Option("--video/--no-video", help="Write the video with people drawn into it.")

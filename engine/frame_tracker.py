@@ -71,9 +71,12 @@ class FrameTracker:
 
         What needs other models (mode, models, runtime, precision, threads) is not changed by this: open an
         estimator and give it to `change_estimator`.
+
+        Raises:
+            UsageError: the models in use cannot do that; nothing has changed then.
         """
-        self._settings = settings
         self._estimator.change_settings(settings.estimator)
+        self._settings = settings
         self._tracker.change_settings(self._tracker_settings())
 
     def change_estimator(self, estimator: FrameEstimator) -> FrameEstimator:

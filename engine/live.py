@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from engine.background import Background
-from engine.errors import SteadyPoseError
+from engine.errors import SteadyPoseError, UsageError
 from engine.estimator import FrameEstimator, open_estimator
 from engine.frame_tracker import close_estimator
 from engine.live_models import name_models, needs_models, with_models
@@ -323,7 +323,10 @@ class LiveSession:
         if current is None or self._player.tracker is None:
             return
         if apply:
-            self._player.tracker.change_settings(with_models(settings, current))
+            try:
+                self._player.tracker.change_settings(with_models(settings, current))
+            except UsageError as error:
+                self.say("settings", "bad", str(error))
         refresh, self._refresh = apply or self._refresh, False
         with self._changed:
             # Somebody who turns a knob at a still picture wants to see what it does.

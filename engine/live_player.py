@@ -17,7 +17,7 @@ from engine.sources import Source
 from engine.structures import Frame
 from engine.timing import Stopwatch
 
-PRE_ROLL_S = 0.3
+PRE_ROLL_S = 0.5
 """How long people are followed before a frame that was jumped to: they need to be seen for a moment."""
 LOOK_S = 0.1
 """How long a live source is waited for before commands and its state are looked at again."""

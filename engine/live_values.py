@@ -6,24 +6,12 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from engine.settings import TrackSettings
-from engine.sources.source import SourceInfo
+from engine.sources.source import CameraMode, SourceInfo
 from engine.structures import Result
 
 SessionState = Literal["empty", "opening", "playing", "paused", "reconnecting", "ended", "failed"]
 """empty: no source; opening: waiting for its first frame; reconnecting: a live source was lost and is tried
 again; ended: a file came to its end and can be sought; failed: see the message."""
-
-
-@dataclass(frozen=True, slots=True)
-class CameraMode:
-    """A picture size and rate that a camera offers: px and frames per second."""
-
-    width: int
-    height: int
-    fps: float
-
-    def __str__(self) -> str:
-        return f"{self.width}×{self.height}, {self.fps:g} fps"
 
 
 @dataclass(frozen=True, slots=True)

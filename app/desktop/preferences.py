@@ -72,7 +72,7 @@ class Preferences:
     def theme(self) -> ThemeName:
         """The look that was chosen."""
         name = self.get("theme", str, "system")
-        return name if name in THEMES else "system"  # type: ignore[return-value]
+        return name if name in THEMES else "system"
 
     @theme.setter
     def theme(self, name: ThemeName) -> None:

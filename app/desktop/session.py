@@ -76,6 +76,6 @@ class Session(QObject):
 def _visibly(status: SessionStatus) -> tuple[object, ...]:
     """Return what of a status changes seldom: the position goes on with every frame."""
     return (
-        status.state, status.message, status.request, status.info, status.playing, status.loading, status.ready,
-        status.settings,
+        status.state, status.message, status.request, status.info,
+        status.playing, status.loading, status.ready, status.settings,
     )  # fmt: skip

@@ -1,7 +1,5 @@
 """Chooses sources: dialogs, recent ones, files dropped on the window, what the command line named."""
 
-import logging
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -9,18 +7,15 @@ from PySide6.QtCore import QObject, QUrl
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QDialog, QFileDialog, QWidget
 
+from app.desktop.camera_dialog import CameraDialog
 from app.desktop.live_page import LivePage
 from app.desktop.preferences import Preferences
 from app.desktop.session import Session
-from app.desktop.source_dialogs import CameraDialog, FolderDialog, StreamDialog
-from app.inputs import VIDEO_SUFFIXES
+from app.desktop.source_dialogs import FolderDialog, StreamDialog
+from app.inputs import NETWORK, VIDEO_SUFFIXES, request_for
 from assets import demo_clip
 from engine.live_values import SourceRequest
 from engine.sources.camera import camera_modes, list_cameras
-
-LOGGER = logging.getLogger(__name__)
-
-_NETWORK = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 class SourceControl(QObject):
@@ -91,7 +86,7 @@ class SourceControl(QObject):
 
     def choose_stream(self) -> None:
         """Let somebody type an address."""
-        recent = [str(r.spec) for r in self._preferences.recent if _NETWORK.match(str(r.spec))]
+        recent = [str(r.spec) for r in self._preferences.recent if NETWORK.match(str(r.spec))]
         self._open_dialog(StreamDialog(recent, parent=self._window))
 
     def choose_file(self) -> None:
@@ -132,15 +127,6 @@ class SourceControl(QObject):
 
     def _show_recent(self) -> None:
         self._page.welcome.set_recent(self._preferences.recent)
-
-
-def request_for(text: str) -> SourceRequest:
-    """Return the request for a path, a camera's number or an address; a folder is a sequence of images."""
-    if _NETWORK.match(text):
-        return SourceRequest(text, re.sub(r"//[^/@]*@", "//", text))
-    if text.isdecimal():
-        return SourceRequest(text, f"Camera {text}")
-    return SourceRequest(Path(text), Path(text).name or text)
 
 
 def _delete_when_done(dialog: QDialog) -> None:

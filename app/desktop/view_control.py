@@ -1,9 +1,10 @@
 """Connects the stage with the switches of what is drawn, with the people panel and with the region."""
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QObject, QPoint, Signal
 from PySide6.QtGui import QAction, QImage
@@ -15,6 +16,7 @@ from app.desktop.overlay import OverlayOptions
 from app.desktop.people import PeoplePanel
 from app.desktop.preferences import Preferences
 from app.desktop.session import Session
+from app.desktop.stage_colours import OverlayPalette
 from engine.background import Background
 from engine.errors import SinkError, SteadyPoseError
 from engine.live_values import LiveResult
@@ -67,6 +69,10 @@ class ViewControl(QObject):
         self._preferences.set("overlay", options)
         self._page.view.set_options(options)
         self._session.live.set_heatmap_wanted(options.heatmap)
+
+    def set_palette(self, palette: OverlayPalette) -> None:
+        """Draw people in other colours."""
+        self.set_options(replace(self.options, palette=palette))
 
     def set_region(self, region: tuple[float, float, float, float] | None) -> None:
         """Show a region that was set elsewhere."""
@@ -121,8 +127,8 @@ class ViewControl(QObject):
     # --- slots -------------------------------------------------------------------------------------------
 
     def _switch(self, name: str, on: bool) -> None:
-        assert name in {field.name for field in fields(OverlayOptions)}
-        self.set_options(replace(self.options, **{name: on}))
+        switched: dict[str, Any] = {name: on}
+        self.set_options(replace(self.options, **switched))
 
     def _set_mirrored(self, mirrored: bool) -> None:
         self._preferences.set("mirrored", mirrored)

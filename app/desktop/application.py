@@ -1,0 +1,99 @@
+"""Starts Qt and the window, and turns what stands in the way into one line."""
+
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+# OpenCV's wheel points Qt at plugins of its own when it is imported, for which PySide6 is the wrong version.
+import cv2
+from PySide6.QtCore import QLibraryInfo, QLocale, QTimer, QTranslator
+from PySide6.QtGui import QIcon
+from PySide6.QtWidgets import QApplication
+
+from app.desktop.icons import icon
+from app.desktop.preferences import Preferences
+from app.desktop.theme import apply_theme
+from engine import __version__
+from engine.errors import UsageError
+
+LOGGER = logging.getLogger(__name__)
+
+SIGNAL_LOOK_MS = 200
+"""Python sees Ctrl-C only when it runs; Qt's loop alone never lets it."""
+
+_CV2_VARIABLES = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR")
+
+
+def run_app(source: str | None = None, *, preferences_file: Path | None = None) -> int:
+    """Open the window and return the exit code once it is closed.
+
+    Args:
+        source: to open at once, as the command line names it.
+        preferences_file: instead of the user's own.
+
+    Raises:
+        UsageError: there is no display to open a window on.
+    """
+    check_display()
+    application = make_application(sys.argv[:1])
+    preferences = Preferences(preferences_file)
+    apply_theme(application, preferences.theme)
+    from app.desktop.main_window import MainWindow
+
+    window = MainWindow(preferences)
+    before = signal.signal(signal.SIGINT, lambda *_: window.close())
+    look = QTimer(application, interval=SIGNAL_LOOK_MS)
+    look.timeout.connect(lambda: None)
+    look.start()
+    window.show()
+    if source is not None:
+        window.sources.open_text(source)
+    try:
+        return application.exec()
+    finally:
+        window.shut_down()
+        signal.signal(signal.SIGINT, before)
+
+
+def make_application(arguments: list[str]) -> QApplication:
+    """Return Qt's application object with the program's name, icon and, where there are any, translations."""
+    forget_cv2_plugins()
+    application = QApplication(arguments)
+    application.setApplicationName("SteadyPose")
+    application.setApplicationVersion(__version__)
+    application.setOrganizationName("SteadyPose")
+    application.setDesktopFileName("steadypose")
+    application.setWindowIcon(QIcon(icon("steadypose")))
+    translator = QTranslator(application)
+    folder = QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)
+    if translator.load(QLocale(), "qtbase", "_", folder):
+        application.installTranslator(translator)
+    return application
+
+
+def forget_cv2_plugins() -> None:
+    """Take back what importing OpenCV did to Qt's environment."""
+    inside = str(Path(cv2.__file__).parent)
+    for name in _CV2_VARIABLES:
+        if os.environ.get(name, "").startswith(inside):
+            del os.environ[name]
+
+
+def check_display() -> None:
+    """Refuse to start Qt where it would abort the process.
+
+    Raises:
+        UsageError: Linux without an X or Wayland display.
+    """
+    platform = os.environ.get("QT_QPA_PLATFORM", "").split(":")[0]
+    if platform in ("offscreen", "minimal", "vnc", "linuxfb", "eglfs"):
+        return
+    if sys.platform.startswith("linux") and not (
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    ):
+        raise UsageError(
+            "there is no display to open a window on (DISPLAY and WAYLAND_DISPLAY are empty); "
+            "`steadypose track` and `steadypose live` work without one"
+        )

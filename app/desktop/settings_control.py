@@ -1,0 +1,170 @@
+"""Connects the settings panels with the session: what is turned takes effect while people are followed."""
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.desktop.controls import ControlsPanel
+from app.desktop.models_panel import ModelsPanel
+from app.desktop.preferences import Preferences
+from app.desktop.preset_bar import PresetBar
+from app.desktop.presets import PresetStore, shown_name
+from app.desktop.session import Session
+from engine.background import Background
+from engine.choices import list_choices
+from engine.errors import SteadyPoseError
+from engine.live_models import needs_models, with_models
+from engine.live_values import LiveResult
+from engine.metrics.steadiness import SteadinessMeter
+from engine.settings import TrackSettings
+
+STEADINESS_MS = 500
+PRESETS_FILE = "presets.json"
+
+Region = tuple[float, float, float, float]
+"""xyxy frame px."""
+
+
+class SettingsControl(QObject):
+    """Settings go from the panels to the session, what came of them comes back.
+
+    Signals:
+        told: (role, sentence). models_wanted: somebody wants to see the models. settled: the settings as
+        wanted are others now.
+    """
+
+    told = Signal(str, str)
+    models_wanted = Signal()
+    settled = Signal()
+    _listed = Signal()
+
+    def __init__(
+        self,
+        session: Session,
+        controls: ControlsPanel,
+        presets: PresetBar,
+        models: ModelsPanel,
+        preferences: Preferences,
+        parent: QObject,
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._controls, self._presets, self._models = session, controls, presets, models
+        self._preferences = preferences
+        self._store = PresetStore(preferences.folder / PRESETS_FILE)
+        self._meter = SteadinessMeter()
+        self._sequence = -1
+        self._lister = Background(list_choices, lambda _: None, self._listed.emit, "list choices")
+        self._listed.connect(self._show_choices)
+        controls.set_settings(session.status.settings)
+        controls.settings_changed.connect(self._change)
+        controls.loading_cancelled.connect(session.live.cancel_loading)
+        controls.download_wanted.connect(self._download)
+        controls.models_wanted.connect(self.models_wanted)
+        presets.preset_chosen.connect(self._choose_preset)
+        presets.save_wanted.connect(self._save_preset)
+        presets.delete_wanted.connect(self._delete_preset)
+        models.models_changed.connect(self._list_choices)
+        session.status_changed.connect(self._follow_status)
+        session.result_followed.connect(self._measure)
+        self._timer = QTimer(self, interval=STEADINESS_MS)
+        self._timer.timeout.connect(self._show_steadiness)
+        self._timer.start()
+        self._reload_presets()
+        self._list_choices()
+
+    @property
+    def settings(self) -> TrackSettings:
+        """The settings as wanted."""
+        return self._controls.settings
+
+    def close(self) -> None:
+        """Wait until nothing works in the background."""
+        self._timer.stop()
+        self._lister.close()
+
+    def set_region(self, region: Region | None) -> None:
+        """Follow only people in a part of the frame, xyxy frame px, or everywhere."""
+        settings = self._controls.settings
+        if settings.estimator.region != region:
+            estimator = settings.estimator.model_copy(update={"region": region})
+            self._controls.set_settings(settings.model_copy(update={"estimator": estimator}))
+            self._change()
+
+    # --- what somebody does ------------------------------------------------------------------------------
+
+    def _change(self) -> None:
+        settings, before = self._controls.settings, self._session.live.status.settings
+        self._session.live.change_settings(settings)
+        self._preferences.settings = settings
+        self._presets.show_settings(settings)
+        if needs_models(before.estimator, settings.estimator):
+            self._list_choices()
+        self.settled.emit()
+
+    def _choose_preset(self, name: str) -> None:
+        preset = self._presets.find(name)
+        if preset is not None:
+            self._controls.apply_settings(preset.settings, shown_name(preset))
+
+    def _save_preset(self, name: str) -> None:
+        try:
+            self._store.save(name, self._controls.settings)
+        except SteadyPoseError as error:
+            self.told.emit("bad", str(error))
+        self._reload_presets()
+
+    def _delete_preset(self, name: str) -> None:
+        try:
+            self._store.delete(name)
+        except SteadyPoseError as error:
+            self.told.emit("bad", str(error))
+        self._reload_presets()
+
+    def _reload_presets(self) -> None:
+        try:
+            self._presets.set_presets(self._store.load())
+        except SteadyPoseError as error:
+            self._presets.set_presets(())
+            self.told.emit("warning", str(error))
+        self._presets.show_settings(self._controls.settings)
+
+    def _download(self, name: str) -> None:
+        self.models_wanted.emit()
+        self._models.start_download(name)
+
+    # --- what comes back ---------------------------------------------------------------------------------
+
+    def _follow_status(self) -> None:
+        status = self._session.status
+        self._controls.set_loading(status.loading)
+        shown = self._controls.settings
+        if needs_models(shown.estimator, status.settings.estimator):
+            # The models asked for could not be had, or were not waited for.
+            settings = with_models(shown, status.settings.estimator)
+            self._controls.set_settings(settings)
+            self._preferences.settings = settings
+            self._presets.show_settings(settings)
+            self._list_choices()
+            self.settled.emit()
+
+    def _measure(self, live: LiveResult) -> None:
+        if live.sequence != self._sequence:
+            self._sequence = live.sequence
+            self._meter = SteadinessMeter()
+        self._meter.add(live.result)
+
+    def _show_steadiness(self) -> None:
+        if self._controls.isVisible():
+            meter = self._meter
+            self._controls.set_steadiness(meter.jitter_share, meter.jitter_px, meter.lag_ms)
+
+    def _list_choices(self) -> None:
+        self._lister.ask(self._controls.settings.estimator)
+
+    def _show_choices(self) -> None:
+        outcome = self._lister.take()
+        if outcome is None:
+            return
+        choices = outcome[1]
+        if isinstance(choices, SteadyPoseError):
+            self.told.emit("bad", str(choices))
+        else:
+            self._controls.set_choices(choices)
