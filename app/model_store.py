@@ -184,7 +184,7 @@ def _require_converter(checkpoint: Path) -> None:
     if missing := missing_for_conversion():
         raise RuntimeUnavailableError(
             f"the checkpoint is at hand ({checkpoint}), but converting it needs {', '.join(missing)}; run "
-            f"{INSTALL_LINE} in a clone of the repository, then this command again"
+            f"{INSTALL_LINE} in a clone of the repository, then download the model again"
         )
 
 
