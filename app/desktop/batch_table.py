@@ -146,7 +146,7 @@ class ProgressDelegate(QStyledItemDelegate):
         option.text = ""
         style = option.widget.style() if option.widget else QApplication.style()
         style.drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, option.widget)
-        room = QRectF(option.rect).adjusted(_PADDING, 0, -_PADDING, 0)
+        room = QRectF(option.rect).adjusted(_PADDING, 0, -2 * _PADDING, 0)
         text = palette.color(QPalette.ColorRole.HighlightedText if selected else QPalette.ColorRole.Text)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

@@ -128,7 +128,7 @@ class PlotsBar(QWidget):
             box.setToolTip(tip)
             box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(6)
+            box.setMinimumContentsLength(5)
         self._kind.currentIndexChanged.connect(self._fill_names)
         self._name.currentIndexChanged.connect(self._update_add)
         self._add = _button("add", self.tr("Add plot"), self.tr("Add a plot of this below the others"))
@@ -179,7 +179,7 @@ class PlotsBar(QWidget):
         row.addWidget(self._span)
         row.addStretch(1)
         tools = QHBoxLayout()
-        tools.setSpacing(4)
+        tools.setSpacing(2)
         for button in (self._raw, self._pause, self._export):
             tools.addWidget(button)
         row.addLayout(tools)
