@@ -1,0 +1,251 @@
+"""One model of the list: what it is, what can be done with it, and how far its download is."""
+
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
+from PySide6.QtGui import QPalette, QResizeEvent
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.desktop.icons import icon
+from app.desktop.theme import status_colour
+from app.model_rows import ModelRow
+from app.model_store import JobProgress
+
+SMALL_FONT = 0.88
+ARMED_MS = 4000
+"""How long "Really remove" waits for the second click."""
+
+
+class ModelCard(QFrame):
+    """A model's row."""
+
+    download_wanted = Signal()
+    cancel_wanted = Signal()
+    remove_wanted = Signal()
+    use_wanted = Signal()
+
+    def __init__(self, row: ModelRow, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._row = row
+        self._working = False
+        self._name = _label(elides=True)
+        font = self._name.font()
+        font.setBold(True)
+        self._name.setFont(font)
+        self._facts, self._licence = _small_label(), _small_label()
+        self._message = _small_label()
+        self._message.setWordWrap(True)
+        self._message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._bar = QProgressBar()
+        self._bar.setTextVisible(False)
+        self._bar.setFixedHeight(8)
+        self._bar.setAccessibleName(self.tr("Progress of {name}").format(name=row.name))
+        self.use = self._button("check", self.tr("Use"), self.tr("Track with this model from now on"))
+        self.use.clicked.connect(self.use_wanted)
+        self.download = self._button(
+            "download", self.tr("Download"), self.tr("Download this model and convert it, in the background")
+        )
+        self.download.clicked.connect(self.download_wanted)
+        self.cancel = self._button(
+            "cancel", self.tr("Cancel"), self.tr("Stop; what has come is kept for the next time")
+        )
+        self.cancel.clicked.connect(self.cancel_wanted)
+        self.remove = self._button("remove", "", self.tr("Delete the model's files from this computer"))
+        self.remove.clicked.connect(self._on_remove)
+        self._disarm_timer = QTimer(self, singleShot=True, interval=ARMED_MS)
+        self._disarm_timer.timeout.connect(self._disarm)
+        self._armed = False
+        self._lay_out()
+        self.set_row(row)
+
+    @property
+    def row(self) -> ModelRow:
+        """What is shown."""
+        return self._row
+
+    def set_row(self, row: ModelRow) -> None:
+        """Show another state of the model."""
+        self._row = row
+        self._name.setText(row.name)
+        self._facts.setText(self._describe())
+        self._licence.setText(row.licence)
+        self.setToolTip(self._describe_fully())
+        if row.problem:
+            self.set_message(row.problem)
+        self._disarm()
+        self._show_buttons()
+
+    def set_progress(self, progress: JobProgress | None, *, stopping: bool = False) -> None:
+        """Show how far a download is; None ends it."""
+        self._working = progress is not None
+        self._bar.setVisible(self._working)
+        if progress is not None:
+            self._say(self._describe_progress(progress, stopping), bad=False)
+            known = progress.phase == "downloading" and bool(progress.total_bytes)
+            self._bar.setRange(0, 1000 if known else 0)
+            if known and progress.total_bytes:
+                self._bar.setValue(round(1000 * progress.done_bytes / progress.total_bytes))
+            self.cancel.setEnabled(not stopping)
+        self._show_buttons()
+
+    def set_message(self, text: str, *, bad: bool = True) -> None:
+        """Say how it ended; empty says nothing."""
+        self._say(text, bad=bad)
+
+    def message(self) -> str:
+        """Return what is said below the model."""
+        return self._message.text()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Take the colours of a new theme."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
+            self._colour_message()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Say in the name's tooltip what is cut."""
+        super().resizeEvent(event)
+        self._name.setToolTip(self._row.name)
+
+    def _button(self, sign: str, text: str, tip: str) -> QPushButton:
+        button = QPushButton(icon(sign), text)
+        button.setToolTip(tip)
+        button.setAccessibleName(f"{text or tip}: {self._row.name}")
+        button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        return button
+
+    def _lay_out(self) -> None:
+        buttons = QHBoxLayout()
+        buttons.setSpacing(4)
+        for button in (self.use, self.download, self.cancel, self.remove):
+            buttons.addWidget(button)
+        texts = QVBoxLayout()
+        texts.setSpacing(2)
+        for text in (self._name, self._facts, self._licence):
+            texts.addWidget(text)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(8, 8, 8, 8)
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(4)
+        grid.addLayout(texts, 0, 0)
+        grid.addLayout(buttons, 0, 1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop)
+        grid.addWidget(self._bar, 1, 0, 1, 2)
+        grid.addWidget(self._message, 2, 0, 1, 2)
+        grid.setColumnStretch(0, 1)
+        self._bar.hide()
+        self._message.hide()
+        self.setAutoFillBackground(True)
+        self.setBackgroundRole(QPalette.ColorRole.Base)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+
+    def _show_buttons(self) -> None:
+        row, idle = self._row, not self._working
+        self.use.setVisible(idle and row.at_hand)
+        self.download.setVisible(idle and self._can_download())
+        self.cancel.setVisible(self._working)
+        self.remove.setVisible(idle and row.state in ("downloaded", "damaged"))
+
+    def _can_download(self) -> bool:
+        return self._row.state == "available" or (self._row.state == "damaged" and bool(self._row.kind))
+
+    def _describe(self) -> str:
+        row = self._row
+        kinds = {"top-down": self.tr("Top-down"), "bottom-up": self.tr("Bottom-up")}
+        parts = [kinds.get(row.kind, row.kind), row.accuracy]
+        if row.size_bytes is not None:
+            size = f"{row.size_bytes / 1e6:.0f}"
+            text = (
+                self.tr("{size} MB")
+                if row.state not in ("available", "by hand")
+                else self.tr("about {size} MB")
+            )
+            parts.append(text.format(size=size))
+        states = {
+            "bundled": self.tr("bundled"),
+            "by hand": self.tr("from a file of your own"),
+            "damaged": self.tr("damaged"),
+        }
+        parts.append(states.get(row.state, ""))
+        return " · ".join(part for part in parts if part)
+
+    def _describe_fully(self) -> str:
+        row = self._row
+        lines = [
+            row.name,
+            self.tr("{count} keypoints, input {width} × {height} px").format(
+                count=row.keypoints, width=row.input_size[1], height=row.input_size[0]
+            ),
+        ]
+        if row.accuracy:
+            on = self.tr("{figure}, measured on {data}").format(figure=row.accuracy, data=row.judged_on)
+            lines.append(on if row.judged_on else row.accuracy)
+        if row.training_data:
+            lines.append(self.tr("Trained on {data}").format(data=row.training_data))
+        if row.state == "by hand":
+            command = f"steadypose models download {row.name} --from FILE"
+            lines.append(self.tr("Published without a hash: {command}").format(command=command))
+        lines.append(row.documented)
+        return "\n".join(line for line in lines if line)
+
+    def _describe_progress(self, progress: JobProgress, stopping: bool) -> str:
+        if stopping:
+            return self.tr("Stopping…")
+        if progress.phase == "waiting":
+            return self.tr("Waiting…")
+        if progress.phase == "converting":
+            return self.tr("Converting and checking…")
+        done = f"{progress.done_bytes / 1e6:.0f}"
+        if progress.total_bytes is None:
+            return self.tr("Downloading, {done} MB").format(done=done)
+        total = f"{progress.total_bytes / 1e6:.0f}"
+        return self.tr("Downloading, {done} of {total} MB").format(done=done, total=total)
+
+    def _say(self, text: str, *, bad: bool) -> None:
+        self._message.setText(text[:1].upper() + text[1:])
+        self._message.setVisible(bool(text))
+        self._message.setProperty("bad", bad)
+        self._colour_message()
+
+    def _colour_message(self) -> None:
+        palette = QPalette(self.palette())
+        if self._message.property("bad"):
+            palette.setColor(QPalette.ColorRole.WindowText, status_colour("bad", palette))
+        self._message.setPalette(palette)
+
+    def _on_remove(self) -> None:
+        if self._armed:
+            self._disarm()
+            self.remove_wanted.emit()
+            return
+        self._armed = True
+        self.remove.setText(self.tr("Really remove"))
+        self._disarm_timer.start()
+
+    def _disarm(self) -> None:
+        self._armed = False
+        self._disarm_timer.stop()
+        self.remove.setText("")
+
+
+def _label(*, elides: bool) -> QLabel:
+    label = QLabel()
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    if elides:
+        label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    return label
+
+
+def _small_label() -> QLabel:
+    label = _label(elides=True)
+    font = label.font()
+    font.setPointSizeF(font.pointSizeF() * SMALL_FONT)
+    label.setFont(font)
+    return label
