@@ -16,7 +16,7 @@ from engine.skeleton import Skeleton
 from engine.structures import TrackedPerson
 from engine.tracking.angles import joint_angles, joint_triples
 
-MIN_SIZE = 70.0
+MIN_SIZE = 100.0
 """People smaller than this (px of the screen) have no room for angles."""
 MIN_ARM = 10.0
 """Nor have joints with a limb shorter than this."""

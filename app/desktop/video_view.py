@@ -44,6 +44,7 @@ class _Drag:
     """A button held down. kind: `press` until the mouse moves, then `pan`; `band` draws a region."""
 
     kind: Literal["press", "pan", "band"]
+    button: Qt.MouseButton
     start: QPointF
     last: QPointF
 
@@ -238,9 +239,9 @@ class VideoView(StageWidget):
         if self._place is None or self._drag is not None:
             return
         if button == Qt.MouseButton.MiddleButton:
-            self._drag = _Drag("pan", at, at)
+            self._drag = _Drag("pan", button, at, at)
         elif button == Qt.MouseButton.LeftButton:
-            self._drag = _Drag("band" if self._tool == "region" else "press", at, at)
+            self._drag = _Drag("band" if self._tool == "region" else "press", button, at, at)
         self._point()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
@@ -258,6 +259,8 @@ class VideoView(StageWidget):
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """Tell what was clicked or drawn."""
+        if self._drag is not None and self._drag.button != event.button():
+            return
         drag, self._drag = self._drag, None
         self._mouse = event.position()
         self.update()

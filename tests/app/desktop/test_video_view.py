@@ -57,7 +57,8 @@ def view(qtbot) -> VideoView:
 
 
 def grab(view: VideoView) -> QImage:
-    return view.grab().toImage()
+    """What is seen, one pixel for each view px on displays of any density."""
+    return view.grab().toImage().scaled(view.size())
 
 
 def click(view: VideoView, x: float, y: float) -> None:

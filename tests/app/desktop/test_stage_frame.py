@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+from PySide6.QtGui import QColor, QImage, QPainter
+
+from app.desktop.stage_frame import as_picture, paint_frame
+from app.desktop.stage_mapping import Zoom
+from engine.structures import Image
+
+VIEW = (120, 160)
+GROUND = QColor(10, 20, 30)
+
+
+@pytest.fixture(autouse=True)
+def _application(qapp):
+    """Painting needs one."""
+
+
+def halves(size: tuple[int, int]) -> Image:
+    """Blue on the left, red on the right."""
+    image = np.zeros((*size, 3), np.uint8)
+    image[:, : size[1] // 2] = (255, 0, 0)
+    image[:, size[1] // 2 :] = (0, 0, 255)
+    return image
+
+
+def paint(image: Image, zoom: Zoom, ratio: float, *, mirrored: bool = False) -> QImage:
+    """The view in physical pixels."""
+    target = QImage(round(VIEW[1] * ratio), round(VIEW[0] * ratio), QImage.Format.Format_RGB32)
+    target.setDevicePixelRatio(ratio)
+    target.fill(GROUND)
+    size = (image.shape[0], image.shape[1])
+    place = zoom.place(size, VIEW, mirrored=mirrored, pixel_ratio=ratio)
+    with QPainter(target) as painter:
+        paint_frame(painter, image, place, VIEW, ratio)
+    return target
+
+
+@pytest.mark.parametrize("ratio", [1.0, 2.0])
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("size", [(600, 800), (150, 200), (120, 160), (90, 120), (15, 20)])
+@pytest.mark.parametrize("scale", [None, 3.0])
+def test_both_halves_meet_in_the_middle_whatever_the_scale(ratio, mirrored, size, scale):
+    picture = paint(halves(size), Zoom(scale), ratio, mirrored=mirrored)
+    middle, row = picture.width() // 2, picture.height() // 2
+    # As far from the middle as a smoothly enlarged edge may reach.
+    reach = max(2, round(160 * ratio / size[1]))
+    left, right = picture.pixelColor(middle - reach - 1, row), picture.pixelColor(middle + reach, row)
+    assert (left.blue(), right.red()) == ((0, 0) if mirrored else (255, 255))
+    assert (left.red(), right.blue()) == ((255, 255) if mirrored else (0, 0))
+
+
+@pytest.mark.parametrize("ratio", [1.0, 2.0])
+def test_a_fitted_frame_covers_the_view_to_its_edges(ratio):
+    picture = paint(halves((300, 400)), Zoom(), ratio)
+    for x in (0, picture.width() - 1):
+        for y in (0, picture.height() - 1):
+            assert picture.pixelColor(x, y) != GROUND
+
+
+def test_at_its_own_size_every_pixel_is_kept_on_a_dense_display():
+    image = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
+    picture = paint(image, Zoom(0.5), 2.0)
+    shown = np.frombuffer(picture.constBits(), np.uint8).reshape(240, 320, 4)[..., :3]
+    assert np.array_equal(shown, image)
+
+
+def test_much_enlarged_pixels_have_sharp_edges():
+    picture = paint(halves((120, 160)), Zoom(8.0), 1.0)
+    colours = {picture.pixelColor(x, 60).rgb() for x in range(160)}
+    assert colours == {QColor(0, 0, 255).rgb(), QColor(255, 0, 0).rgb()}
+
+
+def test_a_fine_pattern_is_averaged_where_most_of_it_is_dropped():
+    image = np.zeros((960, 1280, 3), np.uint8)
+    image[:, ::2] = 255
+    row = [paint(image, Zoom(), 1.0).pixelColor(x, 60).red() for x in range(10, 150)]
+    assert max(row) - min(row) < 8
+    assert row[0] == pytest.approx(127, abs=4)
+
+
+def test_an_image_in_pieces_is_refused():
+    with pytest.raises(ValueError, match="must be contiguous"):
+        as_picture(halves((20, 40))[:, ::2])
