@@ -1,7 +1,7 @@
-"""A big button that says what it does: icon, title and a line of explanation on a rounded card."""
+"""Buttons of the welcome page: cards with icon, title and explanation, and quiet rows."""
 
 from PySide6.QtCore import QRect, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent, QPalette, QPen
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QWidget
 
 from app.desktop.figures import scaled
@@ -11,9 +11,29 @@ _ICON_PX = 40
 _PADDING = 16
 _CORNER = 8.0
 _MIN_WIDTH = 160
+_ROW_ICON_PX = 16
+_ROW_TEXT = 32
+"""Where the text of a row begins, px."""
 
 
-class Card(QAbstractButton):
+class _Button(QAbstractButton):
+    """A button that Enter presses too, as whoever comes with the Tab key expects of a choice."""
+
+    def __init__(self, parent: QWidget | None) -> None:
+        super().__init__(parent)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setAttribute(Qt.WidgetAttribute.WA_Hover)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Press it."""
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.isAutoRepeat():
+            self.click()
+        else:
+            super().keyPressEvent(event)
+
+
+class Card(_Button):
     """A card to click, with the keyboard's focus and the mouse shown by its edge.
 
     `wide` lays icon and texts side by side, for narrow windows.
@@ -28,9 +48,6 @@ class Card(QAbstractButton):
         self.setToolTip(line)
         self.setAccessibleName(title.replace("&", ""))
         self.setAccessibleDescription(line)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setAttribute(Qt.WidgetAttribute.WA_Hover)
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
@@ -118,6 +135,58 @@ class Card(QAbstractButton):
     def _text_width(self, width: int) -> int:
         beside = _ICON_PX + _PADDING if self._wide else 0
         return max(width - 2 * _PADDING - beside, 40)
+
+
+class RowButton(_Button):
+    """A quiet button of one line: icon and text, shortened in its middle where there is no room.
+
+    `text` stays whole; with `stretch` it takes all the width there is.
+    """
+
+    def __init__(
+        self, icon_name: str, text: str, tip: str, *, stretch: bool = False, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setText(text)
+        self.setIcon(icon(icon_name))
+        self.setToolTip(tip)
+        across = QSizePolicy.Policy.Expanding if stretch else QSizePolicy.Policy.Maximum
+        self.setSizePolicy(across, QSizePolicy.Policy.Fixed)
+
+    @property
+    def shown_text(self) -> str:
+        """The text as it is painted."""
+        room = max(self.width() - _ROW_TEXT - 8, 0)
+        metrics, flags = self.fontMetrics(), int(Qt.TextFlag.TextShowMnemonic)
+        return metrics.elidedText(self.text(), Qt.TextElideMode.ElideMiddle, room, flags)
+
+    def sizeHint(self) -> QSize:
+        """Room for the whole text."""
+        width = self.fontMetrics().size(int(Qt.TextFlag.TextShowMnemonic), self.text()).width()
+        return QSize(_ROW_TEXT + width + 12, max(self.fontMetrics().height() + 12, 28))
+
+    def minimumSizeHint(self) -> QSize:
+        """Room for the icon and a few letters."""
+        return QSize(_ROW_TEXT + 40, self.sizeHint().height())
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the row; its ground is seen under the mouse and in focus only."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        palette = self.palette()
+        highlight = palette.color(QPalette.ColorRole.Highlight)
+        ground = palette.color(QPalette.ColorRole.Window)
+        if self.underMouse() or self.isDown():
+            ground = _between(ground, highlight, 0.25 if self.isDown() else 0.12)
+        painter.setPen(QPen(highlight, 2) if self.hasFocus() else Qt.PenStyle.NoPen)
+        painter.setBrush(ground)
+        painter.drawRoundedRect(self.rect().toRectF().adjusted(1, 1, -1, -1), 4, 4)
+        top = (self.height() - _ROW_ICON_PX) // 2
+        self.icon().paint(painter, QRect(8, top, _ROW_ICON_PX, _ROW_ICON_PX))
+        painter.setPen(palette.color(QPalette.ColorRole.WindowText))
+        flags = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        room = self.rect().adjusted(_ROW_TEXT, 0, 0, 0)
+        painter.drawText(room, flags | int(Qt.TextFlag.TextShowMnemonic), self.shown_text)
 
 
 def _wrapped(metrics: QFontMetrics, text: str, width: int) -> int:

@@ -2,9 +2,9 @@
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QEnterEvent, QPainter, QPaintEvent, QPalette, QPen
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from app.desktop.icons import icon
+from app.desktop.icon_button import IconButton
 from app.desktop.state_pages import tinted
 from app.desktop.theme import Role, status_colour
 
@@ -148,12 +148,7 @@ class _Notice(QWidget):
             button.setToolTip(action_text.replace("&", ""))
             button.clicked.connect(self.action)
             row.addWidget(button)
-        close = QToolButton()
-        close.setIcon(icon("close"))
-        close.setAutoRaise(True)
-        close.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        close.setToolTip(self.tr("Close this message"))
-        close.setAccessibleName(self.tr("Close"))
+        close = IconButton("close", self.tr("Close this message"), name=self.tr("Close"))
         close.clicked.connect(self.over)
         row.addWidget(close)
         self.setAccessibleName(text)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from PySide6.QtCore import QCoreApplication, QSize, Qt
+from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QFrame,
@@ -11,13 +11,12 @@ from PySide6.QtWidgets import (
     QLabel,
     QScrollArea,
     QSizePolicy,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from app.desktop.figures import UNKNOWN, format_number, tabular
-from app.desktop.icons import icon
+from app.desktop.icon_button import IconButton
 from app.desktop.stage_times import StageTimes, in_order, stage_name
 from engine.live_values import LiveNumbers
 
@@ -81,14 +80,8 @@ class NumbersPanel(QScrollArea):
             row.addWidget(widget)
         return row
 
-    def _make_copy(self) -> QToolButton:
-        button = QToolButton()
-        button.setIcon(icon("copy"))
-        button.setIconSize(QSize(16, 16))
-        button.setAutoRaise(True)
-        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        button.setToolTip(self.tr("Copy all numbers as text"))
-        button.setAccessibleName(self.tr("Copy numbers"))
+    def _make_copy(self) -> IconButton:
+        button = IconButton("copy", self.tr("Copy all numbers as text"), name=self.tr("Copy numbers"))
         button.clicked.connect(self.copy)
         return button
 

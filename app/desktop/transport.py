@@ -2,7 +2,7 @@
 
 import math
 
-from PySide6.QtCore import QEvent, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import (
     QComboBox,
@@ -10,11 +10,11 @@ from PySide6.QtWidgets import (
     QLabel,
     QSizePolicy,
     QStackedLayout,
-    QToolButton,
     QWidget,
 )
 
 from app.desktop.figures import format_time, tabular
+from app.desktop.icon_button import IconButton
 from app.desktop.icons import icon
 from app.desktop.theme import Role, is_dark, status_colour
 from app.desktop.timeline import Timeline
@@ -23,7 +23,6 @@ SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, math.inf)
 """Times the file's own pace; infinity is as fast as the machine can."""
 
 _BUTTON_PX = 32
-_ICON_PX = 18
 
 
 class TransportBar(QWidget):
@@ -149,17 +148,17 @@ class TransportBar(QWidget):
 
     def _make_file_page(self) -> QWidget:
         page = QWidget()
-        back = self._button("step-back", self.tr("One frame back"))
+        back = _button("step-back", self.tr("One frame back"))
         back.clicked.connect(lambda: self.stepped.emit(-1))
-        self._play = self._button("play", self.tr("Play"))
+        self._play = _button("play", self.tr("Play"))
         self._play.clicked.connect(self.play_toggled)
-        forward = self._button("step-forward", self.tr("One frame on"))
+        forward = _button("step-forward", self.tr("One frame on"))
         forward.clicked.connect(lambda: self.stepped.emit(1))
         for button in (back, forward):
             button.setAutoRepeat(True)
             button.setAutoRepeatDelay(400)
             button.setAutoRepeatInterval(100)
-        self._loop = self._button("loop", self.tr("Begin anew at the end"))
+        self._loop = _button("loop", self.tr("Begin anew at the end"))
         self._loop.setCheckable(True)
         self._loop.clicked.connect(self.loop_changed)
         self._speed = self._make_speed()
@@ -204,9 +203,7 @@ class TransportBar(QWidget):
         self._state.setTextFormat(Qt.TextFormat.PlainText)
         self._state.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._state.setAccessibleName(self.tr("State of the source"))
-        self._mirror = self._button(
-            "mirror", self.tr("Show the picture as in a mirror; files are not mirrored")
-        )
+        self._mirror = _button("mirror", self.tr("Show the picture as in a mirror; files are not mirrored"))
         self._mirror.setAccessibleName(self.tr("Mirrored"))
         self._mirror.setCheckable(True)
         self._mirror.clicked.connect(self.mirrored_changed)
@@ -217,17 +214,6 @@ class TransportBar(QWidget):
         row.addWidget(self._state, 1)
         row.addWidget(self._mirror)
         return page
-
-    def _button(self, name: str, tip: str) -> QToolButton:
-        button = QToolButton()
-        button.setIcon(icon(name))
-        button.setIconSize(QSize(_ICON_PX, _ICON_PX))
-        button.setFixedSize(_BUTTON_PX, _BUTTON_PX)
-        button.setAutoRaise(True)
-        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        button.setToolTip(tip)
-        button.setAccessibleName(tip)
-        return button
 
     def _time_width(self, longest: str) -> int:
         return self._time.fontMetrics().horizontalAdvance(f"{longest} / {longest}") + 8
@@ -240,3 +226,7 @@ class TransportBar(QWidget):
             f"QLabel {{ background: {ground.name()}; color: {text.name()};"
             " border-radius: 4px; padding: 2px 8px; }"
         )
+
+
+def _button(name: str, tip: str) -> IconButton:
+    return IconButton(name, tip, size_px=_BUTTON_PX)

@@ -4,23 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtGui import QFontMetrics, QPalette, QResizeEvent
+from PySide6.QtGui import QPalette, QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QScrollArea,
-    QSizePolicy,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
-from app.desktop.card import Card
+from app.desktop.card import Card, RowButton
 from app.desktop.figures import scaled
-from app.desktop.icons import icon
+from app.desktop.icon_button import IconButton
 from app.desktop.state_pages import ErrorPage, LoadingPage
 from engine.live_values import SourceRequest
 from engine.sources.address import mask_address
@@ -112,6 +109,7 @@ class WelcomePage(QScrollArea):
             self.tr("Choose where the picture comes from. Every person in it gets a skeleton within seconds.")
         )
         self._cards = self._make_cards()
+        self.setFocusProxy(self._cards[0])
         self._grid = QGridLayout()
         self._grid.setSpacing(16)
         column = QVBoxLayout(content)
@@ -149,10 +147,10 @@ class WelcomePage(QScrollArea):
         return cards
 
     def _make_smaller_choices(self) -> QHBoxLayout:
-        folder = _flat_button(
+        folder = RowButton(
             "folder", self.tr("&Image folder…"), self.tr("Open a folder of pictures as one sequence")
         )
-        stream = _flat_button(
+        stream = RowButton(
             "stream", self.tr("&Network stream…"), self.tr("Open an address such as rtsp:// or http://")
         )
         folder.clicked.connect(self.folder_wanted)
@@ -194,39 +192,18 @@ class _RecentRow(QWidget):
 
     def __init__(self, request: SourceRequest) -> None:
         super().__init__()
-        self._label = request.label
-        self._open = _flat_button(_icon_of(request), "", mask_address(str(request.spec)))
-        self._open.setAccessibleName(self.tr("Open {0}").format(request.label))
-        self._open.setStyleSheet("QPushButton { text-align: left; padding: 6px 8px; }")
-        self._open.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self._open.clicked.connect(self.chosen)
-        remove = QToolButton()
-        remove.setIcon(icon("close"))
-        remove.setAutoRaise(True)
-        remove.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        remove.setToolTip(self.tr("Take it off this list; nothing is deleted"))
-        remove.setAccessibleName(self.tr("Take {0} off the list").format(request.label))
+        text, tip = request.label.replace("&", "&&"), mask_address(str(request.spec))
+        again = RowButton(_icon_of(request), text, tip, stretch=True)
+        again.setAccessibleName(self.tr("Open {0}").format(request.label))
+        again.clicked.connect(self.chosen)
+        name = self.tr("Take {0} off the list").format(request.label)
+        remove = IconButton("close", self.tr("Take it off this list; nothing is deleted"), name=name)
         remove.clicked.connect(self.removed)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(4)
-        row.addWidget(self._open, 1)
+        row.addWidget(again, 1)
         row.addWidget(remove)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Shorten a long name in its middle."""
-        super().resizeEvent(event)
-        room = self._open.width() - self._open.iconSize().width() - 28
-        text = QFontMetrics(self._open.font()).elidedText(self._label, Qt.TextElideMode.ElideMiddle, room)
-        self._open.setText(text.replace("&", "&&"))
-
-
-def _flat_button(icon_name: str, text: str, tip: str) -> QPushButton:
-    button = QPushButton(icon(icon_name), text)
-    button.setFlat(True)
-    button.setAutoDefault(False)
-    button.setToolTip(tip)
-    return button
 
 
 def _icon_of(request: SourceRequest) -> str:

@@ -3,7 +3,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
-from app.desktop.card import Card
+from app.desktop.card import Card, RowButton
 from app.desktop.theme import make_palette
 
 
@@ -19,8 +19,9 @@ def card(qtbot: QtBot) -> Card:
 def test_a_card_is_a_button_for_mouse_and_keyboard(card: Card, qtbot: QtBot):
     with qtbot.waitSignal(card.clicked):
         qtbot.mouseClick(card, Qt.MouseButton.LeftButton)
-    with qtbot.waitSignal(card.clicked):
-        qtbot.keyClick(card, Qt.Key.Key_Space)
+    for key in (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter):
+        with qtbot.waitSignal(card.clicked):
+            qtbot.keyClick(card, key)
 
 
 def test_its_explanation_is_heard_and_read(card: Card):
@@ -47,3 +48,36 @@ def test_it_takes_its_ground_from_the_palette(card: Card, theme: str):
     card.setAttribute(Qt.WidgetAttribute.WA_UnderMouse, False)
     ground = card.grab().toImage().pixelColor(10, 10)
     assert ground == QColor(palette.base().color())
+
+
+def test_a_row_shortens_its_text_and_keeps_its_name(qtbot: QtBot):
+    row = RowButton("file", "a" * 100 + ".mp4", "/videos", stretch=True)
+    qtbot.addWidget(row)
+    row.resize(200, 28)
+    assert "…" in row.shown_text and row.shown_text.endswith(".mp4")
+    row.resize(row.sizeHint())
+    assert row.shown_text == row.text()
+
+
+@pytest.mark.parametrize("by_key", [False, True])
+def test_a_row_is_a_button(qtbot: QtBot, by_key: bool):
+    row = RowButton("folder", "&Image folder…", "Open a folder")
+    qtbot.addWidget(row)
+    row.show()
+    with qtbot.waitSignal(row.clicked):
+        if by_key:
+            qtbot.keyClick(row, Qt.Key.Key_Space)
+        else:
+            qtbot.mouseClick(row, Qt.MouseButton.LeftButton)
+
+
+def test_focus_is_seen_on_a_row(qtbot: QtBot):
+    row = RowButton("folder", "&Image folder…", "Open a folder")
+    qtbot.addWidget(row)
+    with qtbot.waitActive(row):
+        row.show()
+        row.activateWindow()
+    row.clearFocus()
+    before = row.grab().toImage()
+    row.setFocus()
+    assert row.grab().toImage() != before

@@ -1,9 +1,9 @@
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QPushButton
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
-from app.desktop.card import Card
+from app.desktop.card import Card, RowButton
 from app.desktop.welcome import RECENT_SHOWN, WelcomePage
 from engine.live_values import SourceRequest
 
@@ -82,9 +82,10 @@ def test_a_new_list_takes_the_place_of_the_old(page: WelcomePage, qtbot: QtBot):
     for _ in range(3):
         page.set_recent([RUN, CAMERA])
     page.set_recent([CAMERA])
-    QApplication.sendPostedEvents(None, 52)
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
     qtbot.wait(10)
-    assert len([b for b in page.findChildren(QPushButton) if b.accessibleName().startswith("Open ")]) == 1
+    rows = [row for row in page.findChildren(RowButton) if row.accessibleName().startswith("Open ")]
+    assert len(rows) == 1
 
 
 def test_a_long_list_is_cut(page: WelcomePage):
@@ -104,8 +105,9 @@ def test_a_long_name_is_shortened_in_its_middle(page: WelcomePage, qtbot: QtBot)
     page.set_recent([SourceRequest(name, name)])
     qtbot.wait(20)
     row = button(page, f"Open {name}")
-    assert "…" in row.text() and row.text().endswith(".mp4")
-    assert row.fontMetrics().horizontalAdvance(row.text()) < row.width()
+    assert "…" in row.shown_text and row.shown_text.endswith(".mp4")
+    assert row.fontMetrics().horizontalAdvance(row.shown_text) < row.width()
+    assert page.widget().width() <= 900
 
 
 def test_cards_stand_one_under_the_other_in_a_narrow_window(page: WelcomePage, qtbot: QtBot):
@@ -131,3 +133,11 @@ def test_a_card_in_focus_looks_other_than_its_neighbours(page: WelcomePage, qtbo
     before = card.grab().toImage()
     card.setFocus()
     assert card.grab().toImage() != before
+
+
+def test_the_keyboard_starts_at_the_first_card(page: WelcomePage, qtbot: QtBot):
+    with qtbot.waitActive(page):
+        page.activateWindow()
+    page.setFocus()
+    with qtbot.waitSignal(page.camera_wanted):
+        qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Return)
