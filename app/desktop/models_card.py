@@ -4,7 +4,6 @@ from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QPalette, QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
-    QGridLayout,
     QHBoxLayout,
     QLabel,
     QProgressBar,
@@ -86,7 +85,7 @@ class ModelCard(QFrame):
     def set_progress(self, progress: JobProgress | None, *, stopping: bool = False) -> None:
         """Show how far a download is; None ends it."""
         self._working = progress is not None
-        self._bar.setVisible(self._working)
+        self._bar.setVisible(progress is not None and progress.phase != "waiting")
         if progress is not None:
             self._say(self._describe_progress(progress, stopping), bad=False)
             known = progress.phase == "downloading" and bool(progress.total_bytes)
@@ -123,23 +122,20 @@ class ModelCard(QFrame):
         return button
 
     def _lay_out(self) -> None:
-        buttons = QHBoxLayout()
-        buttons.setSpacing(4)
+        last = QHBoxLayout()
+        last.setSpacing(4)
+        last.addWidget(self._licence, 1)
         for button in (self.use, self.download, self.cancel, self.remove):
-            buttons.addWidget(button)
-        texts = QVBoxLayout()
-        texts.setSpacing(2)
-        for text in (self._name, self._facts, self._licence):
-            texts.addWidget(text)
-        grid = QGridLayout(self)
-        grid.setContentsMargins(8, 8, 8, 8)
-        grid.setHorizontalSpacing(8)
-        grid.setVerticalSpacing(4)
-        grid.addLayout(texts, 0, 0)
-        grid.addLayout(buttons, 0, 1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop)
-        grid.addWidget(self._bar, 1, 0, 1, 2)
-        grid.addWidget(self._message, 2, 0, 1, 2)
-        grid.setColumnStretch(0, 1)
+            last.addWidget(button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 8, 8, 8)
+        column.setSpacing(4)
+        column.addWidget(self._name)
+        column.addWidget(self._facts)
+        column.addLayout(last)
+        column.addWidget(self._bar)
+        column.addWidget(self._message)
+        self._licence.setForegroundRole(QPalette.ColorRole.PlaceholderText)
         self._bar.hide()
         self._message.hide()
         self.setAutoFillBackground(True)
@@ -217,7 +213,8 @@ class ModelCard(QFrame):
     def _colour_message(self) -> None:
         palette = QPalette(self.palette())
         if self._message.property("bad"):
-            palette.setColor(QPalette.ColorRole.WindowText, status_colour("bad", palette))
+            for role in (QPalette.ColorRole.WindowText, QPalette.ColorRole.Text):  # the ground decides which
+                palette.setColor(role, status_colour("bad", palette))
         self._message.setPalette(palette)
 
     def _on_remove(self) -> None:

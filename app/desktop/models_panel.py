@@ -86,6 +86,13 @@ class ModelsPanel(QWidget):
             self._queue.remove(name)
             self._end_card(name, "")
 
+    def reveal(self, name: str) -> None:
+        """Scroll to a model, for example one that somebody asked for elsewhere."""
+        card = self._cards.get(name)
+        if card is not None:
+            self._filter.clear()
+            self._scroll.ensureWidgetVisible(card, 0, 16)
+
     @property
     def busy(self) -> bool:
         """Whether something is downloaded or converted."""
@@ -144,7 +151,7 @@ class ModelsPanel(QWidget):
             column.addLayout(self._groups[at_hand])
             self._heads[at_hand].hide()
         column.addStretch(1)
-        scroll = QScrollArea()
+        self._scroll = scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

@@ -221,6 +221,16 @@ def test_the_filter_shows_rows_with_all_its_words(world: World, qtbot: QtBot):
     assert all(card.isVisible() for card in world.panel._cards.values())
 
 
+def test_a_model_asked_for_elsewhere_is_scrolled_to(world: World, qtbot: QtBot):
+    world.panel.resize(300, 200)
+    world.panel._filter.setText("small")
+    world.panel.reveal("old")
+    area = world.panel._scroll
+    qtbot.waitUntil(lambda: not world.card("old").visibleRegion().isEmpty(), timeout=1000)
+    assert world.panel._filter.text() == "" and area.verticalScrollBar().value() > 0
+    world.panel.reveal("unknown")
+
+
 def test_a_missing_converter_is_said_before_anything_is_downloaded(
     world: World, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ):
