@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QFileDialog, QFrame, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from app.desktop.plots_bar import PlotsBar
 from app.desktop.plots_data import Quantity, SeriesStore, Table
 from app.desktop.plots_export import write_series
+from app.desktop.plots_stack import PlotStack
 from app.desktop.plots_view import Look, PlotCard, line_colour
 from app.desktop.stage_colours import OverlayPalette
 from engine.errors import SinkError
@@ -29,6 +30,8 @@ LOGGER = logging.getLogger(__name__)
 MAX_PLOTS = 4
 REDRAW_MS = 67
 """Between redraws: 15 a second."""
+_THIN_POINTS = (3600, 2400)
+"""Lines become thin above the first number of points in all plots, and wide again below the second."""
 FIRST_PLOTS = (Quantity("angle", "left_knee"), Quantity("y", "left_wrist"))
 """Shown at first, where the skeleton has them."""
 
@@ -49,7 +52,6 @@ class PlotsPanel(QWidget):
         super().__init__(parent)
         self._store = store or SeriesStore()
         self._frozen: SeriesStore | None = None
-        self._cards: list[PlotCard] = []
         self._names: dict[int, str] = {}
         self._palette: OverlayPalette = "colour-blind"
         self._drawn_version = -1
@@ -58,7 +60,7 @@ class PlotsPanel(QWidget):
         self._exporter: threading.Thread | None = None
         self._export_message = ""
         self._export_ended.connect(self._end_export)
-        self._begun = False
+        self._begun = self._thin = False
         self._bar = PlotsBar()
         self._bar.add_wanted.connect(self.add_plot)
         self._bar.span_changed.connect(lambda _span: self._apply_view())
@@ -71,10 +73,7 @@ class PlotsPanel(QWidget):
         self._legend.setWordWrap(True)
         self._legend.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._legend.setAccessibleName(self.tr("People in the plots"))
-        self._empty = QLabel(self.tr("No plots. Choose a quantity and a keypoint above, and add a plot."))
-        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._empty.setWordWrap(True)
-        self._empty.setContentsMargins(24, 24, 24, 24)
+        self._stack = PlotStack()
         self._build()
         self._timer = QTimer(self)
         self._timer.setInterval(REDRAW_MS)
@@ -157,7 +156,7 @@ class PlotsPanel(QWidget):
         """Show these plots and no others, at most `MAX_PLOTS`."""
         self._begun = True
         while self._cards:
-            self._take_card(self._cards[-1])
+            self._stack.remove(self._cards[-1])
         for quantity in quantities[:MAX_PLOTS]:
             self._put_card(quantity)
         self._update_cards()
@@ -167,12 +166,12 @@ class PlotsPanel(QWidget):
         if quantity not in self.quantities and len(self._cards) < MAX_PLOTS:
             self._put_card(quantity)
             self._update_cards()
-            QTimer.singleShot(0, self._cards[-1], self._show_last_card)
+            self._stack.show_last()
 
     def remove_plot(self, quantity: Quantity) -> None:
         """Take a plot away."""
         for card in [card for card in self._cards if card.quantity == quantity]:
-            self._take_card(card)
+            self._stack.remove(card)
         self._update_cards()
 
     def export(self, path: Path) -> None:
@@ -205,7 +204,9 @@ class PlotsPanel(QWidget):
         shown = [person for person in people if chosen is None or person in chosen]
         rows = {person: table.rows_of(person) for person in shown}
         self._drawn = table, rows
+        self._thin = len(self._cards) * sum(map(len, rows.values())) > _THIN_POINTS[self._thin]
         for card in self._cards:
+            card.set_thin(self._thin)
             card.draw(table, rows, raw=self.raw)
         self._bar.set_exportable(bool(shown) and bool(self._cards))
         if (people, chosen) != self._legend_of:
@@ -230,27 +231,20 @@ class PlotsPanel(QWidget):
             self._update_people()
 
     @property
+    def _cards(self) -> list[PlotCard]:
+        return self._stack.cards
+
+    @property
     def _shown_store(self) -> SeriesStore:
         return self._frozen or self._store
 
     def _build(self) -> None:
-        inside = QWidget()
-        self._stack = QVBoxLayout(inside)
-        self._stack.setContentsMargins(0, 0, 0, 0)
-        self._stack.setSpacing(8)
-        self._stack.addWidget(self._empty)
-        self._area = QScrollArea()
-        self._area.setWidgetResizable(True)
-        self._area.setFrameShape(QFrame.Shape.NoFrame)
-        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._area.setWidget(inside)
-        self._area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 8, 8, 8)
         column.setSpacing(8)
         column.addWidget(self._bar)
         column.addWidget(self._legend)
-        column.addWidget(self._area, 1)
+        column.addWidget(self._stack, 1)
 
     def _put_card(self, quantity: Quantity) -> None:
         card = PlotCard(quantity)
@@ -259,30 +253,13 @@ class PlotsPanel(QWidget):
         card.pointed.connect(self._point)
         card.set_look(Look(self._palette, self._names))
         card.set_movable(self.paused)
-        if self._cards:
-            card.set_time_range(*self._cards[0].time_range)
-        self._cards.append(card)
-        self._stack.addWidget(card, 1)
-
-    def _take_card(self, card: PlotCard) -> None:
-        self._cards.remove(card)
-        card.view_box.setXLink(None)
-        self._stack.removeWidget(card)
-        card.hide()
-        card.deleteLater()
+        self._stack.add(card)
 
     def _update_cards(self) -> None:
-        for card in self._cards:
-            card.view_box.setXLink(None if card is self._cards[0] else self._cards[0].view_box)
-            card.set_bottom(card is self._cards[-1])
-        self._empty.setVisible(not self._cards)
+        self._stack.arrange()
         self._bar.set_full(len(self._cards) >= MAX_PLOTS)
         self.redraw()
         self.changed.emit()
-
-    def _show_last_card(self) -> None:
-        if self._cards:
-            self._area.ensureWidgetVisible(self._cards[-1])
 
     def _time_range(self) -> tuple[float, float]:
         """Return the stretch of time to show: by hand while paused, else up to the newest result."""

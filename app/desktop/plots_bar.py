@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QAction, QColor, QIcon, QPainter, QPixmap
+from PySide6.QtGui import QAction, QColor, QIcon, QPainter, QPixmap, QResizeEvent
 from PySide6.QtWidgets import (
+    QBoxLayout,
     QComboBox,
     QHBoxLayout,
     QMenu,
     QPushButton,
     QSizePolicy,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -29,6 +29,7 @@ Entry = tuple[int, str, QColor]
 
 _ICON = QSize(18, 18)
 _HEIGHT = 28
+_WIDE_PX = 640
 
 
 class PlotsBar(QWidget):
@@ -52,11 +53,11 @@ class PlotsBar(QWidget):
         self._people: list[Entry] = []
         self._full = False
         self.chosen: frozenset[int] | None = None
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(8)
-        column.addLayout(self._make_add_row())
-        column.addLayout(self._make_view_row())
+        self._rows = QBoxLayout(QBoxLayout.Direction.TopToBottom, self)
+        self._rows.setContentsMargins(0, 0, 0, 0)
+        self._rows.setSpacing(8)
+        self._rows.addLayout(self._make_add_row())
+        self._rows.addLayout(self._make_view_row())
         for control in (self._kind, self._name, self._add, self._who, self._span):
             control.setFixedHeight(_HEIGHT)
         for button in (self._raw, self._pause, self._export):
@@ -115,6 +116,15 @@ class PlotsBar(QWidget):
         self.chosen = None if track_ids is None else frozenset(track_ids)
         self._update_people_text()
         self.people_changed.emit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Put both rows side by side where there is room."""
+        super().resizeEvent(event)
+        wide = event.size().width() >= _WIDE_PX
+        direction = QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom
+        if direction != self._rows.direction():
+            self._rows.setDirection(direction)
+            self._rows.setSpacing(16 if wide else 8)
 
     def _make_add_row(self) -> QHBoxLayout:
         self._kind, self._name = QComboBox(), QComboBox()

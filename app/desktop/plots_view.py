@@ -21,9 +21,8 @@ MIN_HEIGHT = 132
 
 _AXIS_WIDTH, _AXIS_HEIGHT = 44, 22
 _LINE_PX, _THIN_PX, _RAW_PX = 1.6, 1.0, 1.0
-_THIN_POINTS = 400
-"""A line of more points is thin: antialiased lines wider than a pixel take three times as long to paint."""
 _MAX_POINTS = 900
+"""Of one line; more are thinned out."""
 _MAX_LIGHTNESS = 0.46
 """Of a line on a light ground."""
 
@@ -115,6 +114,12 @@ class PlotCard(QFrame):
         self._look = look
         self._style_curves()
 
+    def set_thin(self, thin: bool) -> None:
+        """Draw lines of one pixel, which are painted several times faster than wider ones."""
+        if thin != self._thin:
+            self._thin = thin
+            self._style_curves()
+
     def set_bottom(self, bottom: bool) -> None:
         """Write times along the axis, as the lowest of several plots does."""
         axis = self._item.getAxis("bottom")
@@ -150,7 +155,7 @@ class PlotCard(QFrame):
                 if not finite.size:
                     continue
                 times, values = thin_out(*break_gaps(table.times[positions], values), _MAX_POINTS)
-                self._curve(track_id, is_raw, len(times)).setData(times, values, connect="finite")
+                self._curve(track_id, is_raw).setData(times, values, connect="finite")
                 drawn.add((track_id, is_raw))
                 if not is_raw:
                     low, high = min(low, float(finite.min())), max(high, float(finite.max()))
@@ -219,14 +224,12 @@ class PlotCard(QFrame):
         row.addWidget(self._remove)
         return row
 
-    def _curve(self, track_id: int, is_raw: bool, points: int) -> pg.PlotCurveItem:
+    def _curve(self, track_id: int, is_raw: bool) -> pg.PlotCurveItem:
         curve = self._curves.get((track_id, is_raw))
-        if (points > _THIN_POINTS) != self._thin:
-            self._thin = points > _THIN_POINTS
-            self._style_curves()
         if curve is None:
             curve = pg.PlotCurveItem(antialias=True)
-            curve.setSegmentedLineMode("on")
+            # One path has smooth joints; dots are several times faster as single segments.
+            curve.setSegmentedLineMode("on" if is_raw else "off")
             curve.setZValue(1 if is_raw else 2)
             self._curves[track_id, is_raw] = curve
             self._style_curve(track_id, is_raw)

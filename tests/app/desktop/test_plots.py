@@ -87,7 +87,7 @@ def test_plots_are_added_up_to_four_and_removed(panel: PlotsPanel, qtbot: QtBot)
     panel.add_plot(WRIST)
     assert panel.quantities.count(WRIST) == 1
     panel.set_plots([])
-    assert not panel._empty.isHidden() and not panel._bar._export.isEnabled()
+    assert not panel._stack.empty.isHidden() and not panel._bar._export.isEnabled()
 
 
 def test_all_plots_show_the_same_stretch_of_time(panel: PlotsPanel):
@@ -99,6 +99,18 @@ def test_all_plots_show_the_same_stretch_of_time(panel: PlotsPanel):
     for card in panel._cards:
         assert card.time_range == pytest.approx((newest - 5, newest))
     assert panel.span_s == 5
+
+
+def test_a_low_wide_panel_has_two_columns_and_times_below_each(panel: PlotsPanel, qtbot: QtBot):
+    panel.add_plot(Quantity("speed", "nose"))
+    panel.show()
+    assert panel._stack.columns == 1
+    assert [card._item.getAxis("bottom").style["showValues"] for card in panel._cards] == [False, False, True]
+    panel.resize(1000, 300)
+    qtbot.waitUntil(lambda: panel._stack.columns == 2, timeout=2000)
+    assert [card._item.getAxis("bottom").style["showValues"] for card in panel._cards] == [False, True, True]
+    panel.redraw()
+    assert len({card.time_range for card in panel._cards}) == 1
 
 
 def test_raw_values_lie_beside_as_dotted_lines(panel: PlotsPanel):

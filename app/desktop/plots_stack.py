@@ -1,0 +1,85 @@
+"""The plots under the controls: below each other, or in two columns where the panel is wide and low."""
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QScrollArea, QWidget
+
+from app.desktop.plots_view import MIN_HEIGHT, PlotCard
+
+_WIDE_PX = 640
+_SPACING = 8
+
+
+class PlotStack(QScrollArea):
+    """Lays out plots whose time axes are linked, and says so where there is none."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.cards: list[PlotCard] = []
+        self._columns = 1
+        self.empty = QLabel(self.tr("No plots. Choose a quantity and a keypoint above, and add a plot."))
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.empty.setWordWrap(True)
+        self.empty.setContentsMargins(24, 24, 24, 24)
+        inside = QWidget()
+        self._grid = QGridLayout(inside)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setSpacing(_SPACING)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setWidget(inside)
+        self.arrange()
+
+    @property
+    def columns(self) -> int:
+        """How many plots stand side by side."""
+        return self._columns
+
+    def add(self, card: PlotCard) -> None:
+        """Take a plot in, after the others; `arrange` puts it in its place."""
+        if self.cards:
+            card.set_time_range(*self.cards[0].time_range)
+        self.cards.append(card)
+
+    def remove(self, card: PlotCard) -> None:
+        """Take a plot out and delete it."""
+        self.cards.remove(card)
+        card.view_box.setXLink(None)
+        self._grid.removeWidget(card)
+        card.hide()
+        card.deleteLater()
+
+    def arrange(self) -> None:
+        """Put all plots in their places and link their time axes."""
+        self._columns = self._fitting_columns()
+        self._grid.removeWidget(self.empty)
+        self.empty.setVisible(not self.cards)
+        if not self.cards:
+            self._grid.addWidget(self.empty, 0, 0)
+        for position, card in enumerate(self.cards):
+            self._grid.addWidget(card, *divmod(position, self._columns))
+            card.view_box.setXLink(None if position == 0 else self.cards[0].view_box)
+            card.set_bottom(position + self._columns >= len(self.cards))
+        for column in (0, 1):
+            self._grid.setColumnStretch(column, int(column < self._columns))
+
+    def show_last(self) -> None:
+        """Scroll to the last plot once it has its place."""
+        QTimer.singleShot(0, self, self._scroll_to_last)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Choose one column or two."""
+        super().resizeEvent(event)
+        if self._fitting_columns() != self._columns:
+            self.arrange()
+
+    def _scroll_to_last(self) -> None:
+        if self.cards:
+            self.ensureWidgetVisible(self.cards[-1])
+
+    def _fitting_columns(self) -> int:
+        below = len(self.cards) * (MIN_HEIGHT + _SPACING) - _SPACING
+        wide = self.width() >= _WIDE_PX and len(self.cards) > 1
+        return 2 if wide and below > self.height() else 1
