@@ -46,7 +46,7 @@ def write_clip(
     with av.open(str(path), "w", options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=rate)
         stream.height, stream.width = size
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.codec_context.gop_size = key_frames
         if turn is not None:
             stream.set_display_rotation(turn[0], hflip=turn[1], vflip=turn[2])
