@@ -3,7 +3,7 @@
 import math
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QResizeEvent
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPalette, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QWidget
 
 from app.desktop.icons import icon
@@ -14,6 +14,23 @@ FULL_LAG_MS = 200.0
 NOTICEABLE_LAG_MS = 80.0
 PROGRESS_STEPS = 1000
 UNKNOWN = "–"
+GROOVE_SHARE = 0.22
+"""How far a groove's colour is from the ground towards the text."""
+
+
+def groove_colour(palette: QPalette) -> QColor:
+    """Return a quiet colour for what a bar fills, between a theme's ground and its text."""
+    ground = palette.color(QPalette.ColorRole.Window)
+    text = palette.color(QPalette.ColorRole.WindowText)
+    red, green, blue = (
+        near + GROOVE_SHARE * (far - near)
+        for near, far in (
+            (ground.redF(), text.redF()),
+            (ground.greenF(), text.greenF()),
+            (ground.blueF(), text.blueF()),
+        )
+    )
+    return QColor.fromRgbF(red, green, blue)
 
 
 class Meter(QWidget):
@@ -45,7 +62,7 @@ class Meter(QWidget):
         painter.setPen(Qt.PenStyle.NoPen)
         groove = QRectF(self.rect()).adjusted(0, 1, 0, -1)
         radius = groove.height() / 2
-        painter.setBrush(self.palette().color(QPalette.ColorRole.Mid))
+        painter.setBrush(groove_colour(self.palette()))
         painter.drawRoundedRect(groove, radius, radius)
         if math.isfinite(self._share) and self._share > 0:
             full = QRectF(groove)

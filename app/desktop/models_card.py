@@ -1,7 +1,7 @@
 """One model of the list: what it is, what can be done with it, and how far its download is."""
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
-from PySide6.QtGui import QPalette, QResizeEvent
+from PySide6.QtGui import QPainter, QPaintEvent, QPalette
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -35,11 +35,12 @@ class ModelCard(QFrame):
         super().__init__(parent)
         self._row = row
         self._working = False
-        self._name = _label(elides=True)
+        self._name = ElidedLabel()
+        self._name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         font = self._name.font()
         font.setBold(True)
         self._name.setFont(font)
-        self._facts, self._licence = _small_label(), _small_label()
+        self._facts, self._licence = _small_label(), _small_label(ElidedLabel())
         self._message = _small_label()
         self._message.setWordWrap(True)
         self._message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -80,7 +81,6 @@ class ModelCard(QFrame):
         if row.problem:
             self.set_message(row.problem)
         self._disarm()
-        self._show_buttons()
 
     def set_progress(self, progress: JobProgress | None, *, stopping: bool = False) -> None:
         """Show how far a download is; None ends it."""
@@ -108,11 +108,6 @@ class ModelCard(QFrame):
         super().changeEvent(event)
         if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
             self._colour_message()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Say in the name's tooltip what is cut."""
-        super().resizeEvent(event)
-        self._name.setToolTip(self._row.name)
 
     def _button(self, sign: str, text: str, tip: str) -> QPushButton:
         button = QPushButton(icon(sign), text)
@@ -144,7 +139,7 @@ class ModelCard(QFrame):
 
     def _show_buttons(self) -> None:
         row, idle = self._row, not self._working
-        self.use.setVisible(idle and row.at_hand)
+        self.use.setVisible(idle and row.at_hand and not self._armed)
         self.download.setVisible(idle and self._can_download())
         self.cancel.setVisible(self._working)
         self.remove.setVisible(idle and row.state in ("downloaded", "damaged"))
@@ -183,6 +178,8 @@ class ModelCard(QFrame):
         if row.accuracy:
             on = self.tr("{figure}, measured on {data}").format(figure=row.accuracy, data=row.judged_on)
             lines.append(on if row.judged_on else row.accuracy)
+        if row.licence:
+            lines.append(self.tr("Licence: {licence}").format(licence=row.licence))
         if row.training_data:
             lines.append(self.tr("Trained on {data}").format(data=row.training_data))
         if row.state == "by hand":
@@ -224,24 +221,32 @@ class ModelCard(QFrame):
             return
         self._armed = True
         self.remove.setText(self.tr("Really remove"))
+        self._show_buttons()
         self._disarm_timer.start()
 
     def _disarm(self) -> None:
         self._armed = False
         self._disarm_timer.stop()
         self.remove.setText("")
+        self._show_buttons()
 
 
-def _label(*, elides: bool) -> QLabel:
-    label = QLabel()
+class ElidedLabel(QLabel):
+    """A line that ends in dots where there is no room for all of it."""
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint as much of the text as fits."""
+        painter = QPainter(self)
+        painter.setPen(self.palette().color(self.foregroundRole()))
+        text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
+        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, text)
+        painter.end()
+
+
+def _small_label(label: QLabel | None = None) -> QLabel:
+    label = label or QLabel()
     label.setTextFormat(Qt.TextFormat.PlainText)
-    if elides:
-        label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-    return label
-
-
-def _small_label() -> QLabel:
-    label = _label(elides=True)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     font = label.font()
     font.setPointSizeF(font.pointSizeF() * SMALL_FONT)
     label.setFont(font)

@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.desktop.controls_status import groove_colour
 from app.desktop.icons import icon
 from app.desktop.people_model import ENTRY_ROLE, PersonEntry
 from engine.sinks.drawing import track_colour
@@ -194,7 +195,7 @@ class PersonDelegate(QStyledItemDelegate):
         middle = line.top() + painter.fontMetrics().height() / 2
         bar = QRectF(line.right() - BAR_WIDTH, middle - BAR_HEIGHT / 2, BAR_WIDTH, BAR_HEIGHT)
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(palette.color(QPalette.ColorRole.Mid))
+        painter.setBrush(groove_colour(palette))
         painter.drawRoundedRect(bar, BAR_HEIGHT / 2, BAR_HEIGHT / 2)
         bar.setWidth(max(BAR_HEIGHT, BAR_WIDTH * min(max(score, 0.0), 1.0)))
         painter.setBrush(strong)
@@ -207,7 +208,7 @@ class PersonDelegate(QStyledItemDelegate):
     ) -> None:
         if on or selected:
             painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(palette.color(QPalette.ColorRole.Mid if on else QPalette.ColorRole.Button))
+            painter.setBrush(groove_colour(palette) if on else palette.color(QPalette.ColorRole.Button))
             painter.drawRoundedRect(QRectF(place).adjusted(2, 2, -2, -2), 4, 4)
         painter.setOpacity(1.0 if on or selected else 0.6)
         corner = place.center() - QPoint(ICON // 2 - 1, ICON // 2 - 1)

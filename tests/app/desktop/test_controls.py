@@ -18,7 +18,7 @@ from pytestqt.qtbot import QtBot
 from app.desktop.controls import ControlsPanel
 from app.desktop.controls_choices import ChoiceCombo
 from app.desktop.controls_fields import CONTROLLED, DEFAULTS, FIELDS, value_at, with_values
-from engine.choices import Choice, Choices
+from engine.choices import Choice, Choices, list_choices
 from engine.settings import EstimatorSettings, TrackerSettings, TrackSettings
 from engine.smoothing_scale import share_of, smoothing_at
 
@@ -353,3 +353,21 @@ def test_the_default_of_every_row_lies_in_its_range():
             assert field.low <= value <= field.high, field.key
     assert len(set(CONTROLLED)) == len(CONTROLLED)
     assert all(value_at(TrackSettings(), path) == value_at(DEFAULTS, path) for path in CONTROLLED)
+
+
+@pytest.fixture(scope="module")
+def real_choices() -> Choices:
+    """What this machine has; read once, since the runtimes it asks keep threads of their own."""
+    return list_choices(EstimatorSettings())
+
+
+def test_what_can_really_be_chosen_offers_the_published_models(panel: ControlsPanel, real_choices: Choices):
+    """Holds the panel to the words of `engine.choices`."""
+    panel.set_choices(real_choices)
+    combo = panel.findChild(ChoiceCombo, "top_down_model")
+    wanted: list[str] = []
+    panel.download_wanted.connect(wanted.append)
+    choose(combo, "hrnet-w48-coco-384x288-udp")
+    assert wanted == ["hrnet-w48-coco-384x288-udp"] and combo.value() == "default-top-down"
+    by_hand = combo.model().index(combo.findData("hourglass-8-mpii-256x256-princeton"), 0)
+    assert not by_hand.flags() & Qt.ItemFlag.ItemIsEnabled and "by hand" not in combo.currentText()
