@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
@@ -85,6 +86,12 @@ class CameraDialog(QDialog):
         self._cameras = []
         self._show(self._looking)
         self._find.ask(self._list_cameras, self._take_cameras)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Look again, where it was closed before anything was found."""
+        super().showEvent(event)
+        if self.state == "looking" and not self._find.busy:
+            self.rescan()
 
     def accept(self) -> None:
         """Close, and say which camera was chosen."""

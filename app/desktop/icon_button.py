@@ -1,7 +1,7 @@
 """A small button with an icon alone, that shows the keyboard's focus."""
 
-from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QPen
+from PySide6.QtCore import QEvent, QSize, Qt
+from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QToolButton, QWidget
 
 from app.desktop.icons import icon
@@ -9,6 +9,9 @@ from app.desktop.icons import icon
 
 class IconButton(QToolButton):
     """A flat button with a name for screen readers and a tooltip for everybody.
+
+    Only the Tab key brings the focus here, and then Space presses the button, whatever else Space does in the
+    window; a click leaves the focus, and with it Space, where it was.
 
     Args:
         icon_name: of `assets/icons`.
@@ -26,9 +29,21 @@ class IconButton(QToolButton):
         self.setIconSize(QSize(size_px // 2 + 2, size_px // 2 + 2))
         self.setFixedSize(size_px, size_px)
         self.setAutoRaise(True)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setToolTip(tip)
         self.setAccessibleName(name or tip)
+
+    def event(self, event: QEvent) -> bool:
+        """Keep Space from the window's shortcuts."""
+        if (
+            isinstance(event, QKeyEvent)
+            and event.type() == QEvent.Type.ShortcutOverride
+            and event.key() == Qt.Key.Key_Space
+            and event.modifiers() == Qt.KeyboardModifier.NoModifier
+        ):
+            event.accept()
+            return True
+        return super().event(event)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the button, and a frame around it in focus, which Fusion leaves out of flat buttons."""

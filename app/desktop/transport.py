@@ -115,9 +115,10 @@ class TransportBar(QWidget):
         self._recolour()
 
     def set_time(self, position_s: float | None, duration_s: float | None) -> None:
-        """Show where the file is; a new length empties the time line."""
-        if duration_s != self.timeline.duration_s:
-            self.timeline.set_duration(duration_s)
+        """Show where the file is; another length empties the time line, None and 0 are not known."""
+        known_s = duration_s if duration_s and math.isfinite(duration_s) else None
+        if known_s != self.timeline.duration_s:
+            self.timeline.set_duration(known_s)
         if position_s is not None:
             self.timeline.set_position(position_s)
         here, there = format_time(position_s), format_time(self.timeline.duration_s)

@@ -168,3 +168,5 @@ def test_closing_while_it_looks_opens_nothing(show: Open, qtbot: QtBot):
     gate.set()
     qtbot.wait(80)
     assert not chosen and dialog.state == "looking"
+    dialog.open()
+    qtbot.waitUntil(lambda: dialog.state == "choice")

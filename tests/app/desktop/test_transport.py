@@ -85,6 +85,14 @@ def test_the_time_is_shown_beside_the_length(bar: TransportBar):
     assert bar.time_text == "0:08.0 / –"
 
 
+@pytest.mark.parametrize("duration_s", [None, 0.0, math.nan])
+def test_a_stream_of_unknown_length_runs_on(bar: TransportBar, duration_s: float | None):
+    bar.set_time(3.0, duration_s)
+    bar.set_time(4.0, duration_s)
+    assert bar.time_text == "0:04.0 / –"
+    assert bar.timeline.position_s == 4.0
+
+
 def test_running_time_keeps_what_the_time_line_saw_and_moves_nothing(bar: TransportBar):
     bar.set_time(0.0, 12.6)
     bar.timeline.add_people(0.0, 2)
