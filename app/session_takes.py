@@ -32,7 +32,6 @@ class SessionTakes:
         self._break: Break | None = None
         self._resume: TakeOptions | None = None
         self._options: TakeOptions | None = None
-        session.add_sink(self)
 
     @property
     def recording(self) -> bool:
@@ -54,12 +53,13 @@ class SessionTakes:
         with self._lock:
             self._break = None
         self.recorder.start(replace(options, name=label), skeleton, status.info, self._session.describe)
+        self._session.add_sink(self)
         return True
 
     def stop(self) -> None:
         """End the take, and wait for no source to come back."""
         self._resume = None
-        self.recorder.stop()
+        self._end()
 
     def settle(self) -> Break | None:
         """End the take where the frames broke off, begin one where a lost source is back.
@@ -73,7 +73,7 @@ class SessionTakes:
             broken = self._break
         ended = None
         if broken is not None and self.recorder.recording:
-            self.recorder.stop()
+            self._end()
             self._resume = self._options if broken.lost else None
             ended = broken
         state = self._session.status.state
@@ -85,8 +85,12 @@ class SessionTakes:
 
     def close(self) -> None:
         """Close the take whole; waits for its files."""
-        self._session.remove_sink(self)
+        self._end()
         self.recorder.close()
+
+    def _end(self) -> None:
+        self._session.remove_sink(self)
+        self.recorder.stop()
 
     def write(self, live: LiveResult) -> None:
         """See `LiveSink`; after a break nothing is recorded until the next take."""

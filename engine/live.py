@@ -8,18 +8,17 @@ and to whoever shows it. Knows no window: `wake` is called from any thread when 
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Literal
 
 from engine.background import Background
-from engine.errors import SteadyPoseError, UsageError
+from engine.errors import SteadyPoseError
 from engine.estimator import FrameEstimator, open_estimator
-from engine.frame_tracker import close_estimator
-from engine.live_models import name_models, needs_models, with_models
 from engine.live_numbers import NumberMeter
+from engine.live_outbox import Outbox
 from engine.live_player import Player
+from engine.live_settings import LiveSettings
 from engine.live_values import (
     LiveNumbers,
     LiveResult,
@@ -35,8 +34,6 @@ from engine.sources import Source, open_source
 
 LOGGER = logging.getLogger(__name__)
 
-WAITING_RESULTS = 8
-"""Results that may wait to be shown; older ones are dropped and counted."""
 JOIN_S = 3.0
 """How long `close` waits for a source that is still opening."""
 
@@ -58,10 +55,9 @@ class LiveSession:
         opener: Callable[[EstimatorSettings], FrameEstimator] = open_estimator,
     ) -> None:
         self.meter = NumberMeter()
-        self._settings = settings or TrackSettings()
         self._wake = wake or (lambda: None)
         self._changed = threading.Condition()
-        self._closing = self._stirred = self._apply = self._refresh = False
+        self._closing = self._stirred = False
         self._state: SessionState = "empty"
         self._message = ""
         self._request: SourceRequest | None = None
@@ -71,14 +67,11 @@ class LiveSession:
         self._steps = 0
         self._ignored: frozenset[int] = frozenset()
         self._sinks: tuple[LiveSink, ...] = ()
-        self._results: deque[LiveResult] = deque(maxlen=WAITING_RESULTS)
-        self._notices: deque[Notice] = deque(maxlen=50)
-        self._unshown = 0
+        self._outbox = Outbox()
         self._position_s = 0.0
         self._player = Player(self)
         self._opener = Background(_open, _close, self._stir, "open source")
-        self._loader = Background(opener, close_estimator, self._stir, "load models")
-        self._loader.ask(self._settings.estimator)
+        self._settings = LiveSettings(settings or TrackSettings(), self._player, self, opener, self._stir)
         self._thread = threading.Thread(target=self._run, name="follow people", daemon=True)
         self._thread.start()
 
@@ -107,7 +100,7 @@ class LiveSession:
         self._closing = True
         self._stir()
         self._thread.join()
-        self._loader.close()
+        self._settings.close()
         self._opener.close(JOIN_S)
 
     def play(self) -> None:
@@ -160,23 +153,13 @@ class LiveSession:
 
         Other models are opened first; meanwhile the ones in hand go on.
         """
-        with self._changed:
-            self._settings = settings
-            current, wanted = self._models_in_hand(), self._loader.wanted
-            if current is not None and not needs_models(current, settings.estimator):
-                self._loader.cancel()
-            elif wanted is None or needs_models(wanted, settings.estimator):
-                self._loader.ask(settings.estimator)
-            self._apply = True
-        self._stir()
+        self._settings.change(settings)
         self._wake()
 
     def cancel_loading(self) -> None:
         """Stay with the models in hand."""
-        if self._loader.cancel():
-            self._forget_wanted_models()
-            self._stir()
-            self._wake()
+        self._settings.cancel()
+        self._wake()
 
     def ignore(self, track_ids: Iterable[int]) -> None:
         """Leave these people out of the results from now on."""
@@ -198,7 +181,7 @@ class LiveSession:
     def status(self) -> SessionStatus:
         """Where the session is."""
         with self._changed:
-            source, wanted = self._player.source, self._loader.wanted
+            source = self._player.source
             return SessionStatus(
                 state=self._state,
                 message=self._message,
@@ -206,9 +189,9 @@ class LiveSession:
                 info=source.info if source else None,
                 position_s=self._position_s,
                 playing=self._playing,
-                loading=name_models(wanted) if wanted else None,
+                loading=self._settings.loading,
                 ready=self._player.tracker is not None,
-                settings=self._settings,
+                settings=self._settings.wanted,
             )
 
     @property
@@ -224,21 +207,15 @@ class LiveSession:
 
     def take_results(self) -> list[LiveResult]:
         """Return the results since the last call, oldest first."""
-        with self._changed:
-            results = list(self._results)
-            self._results.clear()
-            return results
+        return self._outbox.take_results()
 
     def take_notices(self) -> list[Notice]:
         """Return what there is to say since the last call."""
-        with self._changed:
-            notices = list(self._notices)
-            self._notices.clear()
-            return notices
+        return self._outbox.take_notices()
 
     def numbers(self) -> LiveNumbers:
         """Return rates, latencies and what is in use."""
-        return self.meter.numbers(self._player.source, self._player.tracker, self._unshown)
+        return self.meter.numbers(self._player.source, self._player.tracker, self._outbox.unshown)
 
     # --- the session's thread ----------------------------------------------------------------------------
 
@@ -266,9 +243,10 @@ class LiveSession:
         return working and self._player.source is not None and self._player.tracker is not None
 
     def _turn(self) -> None:
-        self._take_models()
+        fresh = self._settings.apply()
         self._take_source()
-        self._take_settings()
+        if fresh:
+            self._show_anew()
         if self._player.source is None or self._player.tracker is None:
             return
         with self._changed:
@@ -296,53 +274,17 @@ class LiveSession:
             return
         self.break_off("another source was opened")
         self._player.use_source(source, lambda start_s: _open(request, start_s))
-        self._unshown = 0
+        self._outbox.unshown = 0
         self.meter.reset()
         self.set_state("playing" if self._playing else "paused")
 
-    def _take_models(self) -> None:
-        outcome = self._loader.take()
-        if outcome is None:
-            return
-        wanted, made = outcome
-        if isinstance(made, SteadyPoseError):
-            self._forget_wanted_models()
-            if self._player.tracker is None:
-                self._fail(str(made))
-            self.say("models", "bad", str(made))
-            return
-        self._player.use_estimator(made, with_models(self._settings, wanted))
-        self._refresh = True
-        self._wake()
-
-    def _take_settings(self) -> None:
+    def _show_anew(self) -> None:
+        """Work on a still picture again: who turns a knob wants to see what it does."""
         with self._changed:
-            apply, self._apply = self._apply, False
-            settings = self._settings
-        current = self._models_in_hand()
-        if current is None or self._player.tracker is None:
-            return
-        if apply:
-            try:
-                self._player.tracker.change_settings(with_models(settings, current))
-            except UsageError as error:
-                self.say("settings", "bad", str(error))
-        refresh, self._refresh = apply or self._refresh, False
-        with self._changed:
-            # Somebody who turns a knob at a still picture wants to see what it does.
             still = self._state in ("paused", "ended") and not self._sinks and self._seek_s is None
-            if refresh and still and self._player.source is not None:
+            if still and self._player.source is not None:
                 self._seek_s = self._position_s
-
-    def _models_in_hand(self) -> EstimatorSettings | None:
-        tracker = self._player.tracker
-        return tracker.settings.estimator if tracker else None
-
-    def _forget_wanted_models(self) -> None:
-        with self._changed:
-            current = self._models_in_hand()
-            if current is not None:
-                self._settings = with_models(self._settings, current)
+        self._wake()
 
     # --- what the player tells ---------------------------------------------------------------------------
 
@@ -369,9 +311,8 @@ class LiveSession:
             for sink in self._sinks:
                 sink.write(live)
         with self._changed:
-            self._unshown += len(self._results) == self._results.maxlen
-            self._results.append(live)
             self._position_s = live.result.frame.time_s
+        self._outbox.put_result(live)
         self._wake()
 
     def break_off(self, reason: str, *, lost: bool = False) -> None:
@@ -391,8 +332,7 @@ class LiveSession:
 
     def say(self, key: str, role: Literal["info", "warning", "bad", "good"], text: str) -> None:
         """See `PlayerHost`."""
-        with self._changed:
-            self._notices.append(Notice(key, role, text))
+        self._outbox.put_notice(Notice(key, role, text))
         self._wake()
 
     # --- small things ---------------------------------------------------------------------------------------

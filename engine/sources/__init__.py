@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import SourceError, UsageError
-from engine.live_values import CameraMode
 from engine.sources.address import SCHEMES, mask_address, scheme_of
-from engine.sources.source import Source, SourceInfo
+from engine.sources.source import CameraMode, Source, SourceInfo
 
 if TYPE_CHECKING:
     from engine.sources.live import LiveSource

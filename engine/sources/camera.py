@@ -18,8 +18,8 @@ import numpy as np
 from cv2_enumerate_cameras import enumerate_cameras
 
 from engine.errors import SourceError
-from engine.live_values import CameraMode
 from engine.sources.live import Opener
+from engine.sources.source import CameraMode
 from engine.structures import Image
 
 USUAL_SIZES = (

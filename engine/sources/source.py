@@ -40,6 +40,18 @@ class SourceInfo:
     start_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class CameraMode:
+    """A picture size and rate that a camera offers: px and frames per second."""
+
+    width: int
+    height: int
+    fps: float
+
+    def __str__(self) -> str:
+        return f"{self.width}×{self.height}, {self.fps:g} fps"
+
+
 class Source(Protocol):
     """An iterator of frames, in order, with `time_s` strictly increasing.
 

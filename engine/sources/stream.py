@@ -72,7 +72,9 @@ class StreamReader:
 
     @property
     def fps(self) -> float | None:
-        """Frames per second that the stream states."""
+        """Frames per second that the stream states; FFmpeg makes one up for pictures sent one by one."""
+        if self._container.format.name in ("mpjpeg", "mjpeg"):
+            return None
         rate = self._stream.average_rate or self._stream.guessed_rate
         return float(rate) if rate is not None and 0 < rate <= 240 else None
 
@@ -131,22 +133,24 @@ class Pipe:
     def __init__(self, path: Path, stop: threading.Event) -> None:
         self.waited_in_vain = False
         self._stop = stop
-        self._begun = False
+        self._begun = self._ended = False
         # Opened to block, it would wait for a writer where nothing can wake it.
         self._handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
 
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes, none at the end: the writer left, nothing came for long, or stopped."""
         deadline_s = time.monotonic() + (STALL_TIMEOUT_S if self._begun else WRITER_TIMEOUT_S)
-        while not self._stop.is_set() and time.monotonic() < deadline_s:
+        while not self._ended and not self._stop.is_set() and time.monotonic() < deadline_s:
             if not select.select([self._handle], [], [], POLL_S)[0]:
                 continue
             data = os.read(self._handle, size)
             if data or self._begun:
-                self._begun = True
+                self._begun, self._ended = True, not data
                 return data
             # No writer yet: the pipe says "end" again and again.
             self._stop.wait(POLL_S)
+        # FFmpeg asks more than once whether this is really the end.
+        self._ended = True
         self.waited_in_vain = not self._begun
         return b""
 
