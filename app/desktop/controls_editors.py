@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
@@ -27,11 +28,17 @@ NARROW_SPIN = 66
 """Least width of a spin box that shares its place with a check box, px."""
 
 
-class WheelGuard(QObject):
-    """Keeps the mouse wheel from changing a setting that has no focus, so that a panel scrolls under it."""
+class EditorGuard(QObject):
+    """Keeps two habits of Qt from settings: the mouse wheel changes what has no focus while a panel scrolls
+    under it, and a spin box takes undo and redo for its text."""
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Pass the wheel on to whatever is around a widget without focus."""
+        """Pass the wheel, undo and redo on to whatever is around."""
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.ShortcutOverride:
+            keys = QKeySequence.StandardKey
+            if event.matches(keys.Undo) or event.matches(keys.Redo):
+                event.ignore()
+                return True
         if event.type() == QEvent.Type.Wheel and isinstance(watched, QWidget) and not watched.hasFocus():
             event.ignore()
             return True
@@ -46,7 +53,7 @@ class Editor(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._guard = WheelGuard(self)
+        self._guard = EditorGuard(self)
         self._layout = QHBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(8)

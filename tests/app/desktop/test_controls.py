@@ -2,11 +2,12 @@ import math
 
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QUndoStack, QWheelEvent
+from PySide6.QtGui import QKeySequence, QUndoStack, QWheelEvent
 from PySide6.QtWidgets import (
     QApplication,
     QCheckBox,
     QDoubleSpinBox,
+    QMainWindow,
     QPushButton,
     QSlider,
     QSpinBox,
@@ -272,6 +273,26 @@ def test_rows_without_effect_are_greyed_and_say_why(panel: ControlsPanel):
     panel.undo_stack().undo()
     assert panel.findChild(ChoiceCombo, "top_down_model").isEnabled()
     assert panel.findChild(QSlider, "steadiness").isEnabled()
+
+
+def test_undo_keys_reach_the_settings_from_within_a_spin_box(qtbot: QtBot):
+    window, panel = QMainWindow(), ControlsPanel()
+    qtbot.addWidget(window)
+    window.setCentralWidget(panel)
+    undo = panel.undo_stack().createUndoAction(window)
+    undo.setShortcut(QKeySequence.StandardKey.Undo)
+    window.addAction(undo)
+    window.show()
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow, timeout=3000)
+    spin = panel.findChild(QSpinBox, "max_people")
+    spin.setFocus()
+    spin.selectAll()
+    qtbot.keyClicks(spin, "7")
+    qtbot.keyClick(spin, Qt.Key.Key_Return)
+    assert panel.settings.estimator.max_people == 7
+    qtbot.keyClick(spin, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert panel.settings.estimator.max_people == 30 and spin.value() == 30
 
 
 def test_the_wheel_changes_only_what_has_the_focus(panel: ControlsPanel):
