@@ -23,8 +23,9 @@ _AXIS_WIDTH, _AXIS_HEIGHT = 44, 22
 _LINE_PX, _THIN_PX, _RAW_PX = 1.6, 1.0, 1.0
 _MAX_POINTS = 900
 """Of one line; more are thinned out."""
-_MAX_LIGHTNESS = 0.46
-"""Of a line on a light ground."""
+_MAX_LIGHTNESS, _MIN_LIGHTNESS = 0.46, 0.46
+"""Of a line on a light and on a dark ground; green is bright enough on a dark one at any lightness."""
+_BRIGHT_GREEN = 140
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +37,13 @@ class Look:
 
 
 def line_colour(track_id: int, ground: QPalette, people: OverlayPalette) -> QColor:
-    """Return a person's colour, dark enough to be seen on a light ground."""
+    """Return a person's colour, dark enough for a light ground and light enough for a dark one."""
     colour = person_colour(track_id, people)
-    if is_dark(ground):
+    before = colour.lightnessF()
+    lightness = max(before, _MIN_LIGHTNESS) if is_dark(ground) else min(before, _MAX_LIGHTNESS)
+    if lightness == before or (is_dark(ground) and colour.green() > _BRIGHT_GREEN):
         return colour
-    if colour.lightnessF() <= _MAX_LIGHTNESS:
-        return colour
-    return QColor.fromHslF(max(colour.hslHueF(), 0.0), colour.hslSaturationF(), _MAX_LIGHTNESS)
+    return QColor.fromHslF(max(colour.hslHueF(), 0.0), colour.hslSaturationF(), lightness)
 
 
 class PlotCard(QFrame):

@@ -130,6 +130,7 @@ def test_a_pause_holds_between_frames_and_goes_on_to_the_same_rows(
     queue: BatchQueue, long_clip: Path, tmp_path: Path
 ):
     add(queue, long_clip)
+    begin = time.monotonic()
     queue.start()
     wait_until(lambda: queue.snapshot()[0].frames > 5)
     queue.pause()
@@ -144,6 +145,7 @@ def test_a_pause_holds_between_frames_and_goes_on_to_the_same_rows(
     assert int(rows(tmp_path / "out" / "long.csv")[-1]["frame"]) == 199
     told = json.loads((tmp_path / "out" / "long.json").read_text())
     assert told["performance"]["frames_written"] == 200
+    assert told["performance"]["seconds"] < time.monotonic() - begin - 0.2, "a pause is no work"
 
 
 def test_one_that_runs_can_be_cancelled_keeps_its_rows_and_can_be_retried(
