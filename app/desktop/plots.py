@@ -39,6 +39,10 @@ FIRST_PLOTS = (Quantity("angle", "left_knee"), Quantity("y", "left_wrist"))
 class PlotsPanel(QWidget):
     """Up to four stacked plots with one time axis.
 
+    Args:
+        store: results that were collected before.
+        quantities: what is plotted at first, where the skeleton has it.
+
     Signals:
         told: a sentence for the status line: a file was written, or why not. changed: other plots, or shown
         in another way; `quantities`, `span_s` and `raw` say how.
@@ -48,8 +52,14 @@ class PlotsPanel(QWidget):
     changed = Signal()
     _export_ended = Signal()
 
-    def __init__(self, store: SeriesStore | None = None, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        store: SeriesStore | None = None,
+        quantities: Sequence[Quantity] = FIRST_PLOTS,
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
+        self._pending = list(quantities[:MAX_PLOTS])
         self._store = store or SeriesStore()
         self._frozen: SeriesStore | None = None
         self._names: dict[int, str] = {}
@@ -60,7 +70,7 @@ class PlotsPanel(QWidget):
         self._exporter: threading.Thread | None = None
         self._export_message = ""
         self._export_ended.connect(self._end_export)
-        self._begun = self._thin = False
+        self._thin = False
         self._bar = PlotsBar()
         self._bar.add_wanted.connect(self.add_plot)
         self._bar.span_changed.connect(lambda _span: self._apply_view())
@@ -80,7 +90,7 @@ class PlotsPanel(QWidget):
         self._timer.timeout.connect(self._redraw_if_new)
         if self._store.skeleton is not None:
             self.set_skeleton(self._store.skeleton)
-        self._update_cards()
+        self._bar.set_full(False)
 
     @property
     def store(self) -> SeriesStore:
@@ -90,7 +100,7 @@ class PlotsPanel(QWidget):
     @property
     def quantities(self) -> tuple[Quantity, ...]:
         """What is plotted, from top to bottom."""
-        return tuple(card.quantity for card in self._cards)
+        return (*(card.quantity for card in self._cards), *self._pending)
 
     @property
     def span_s(self) -> float:
@@ -115,13 +125,9 @@ class PlotsPanel(QWidget):
         """Offer this skeleton's keypoints and angles; plots of what it lacks go."""
         self._store.set_skeleton(skeleton)
         self._bar.set_skeleton(skeleton)
+        self._stack.set_waiting(False)
         known = _known(skeleton)
-        if self._begun:
-            kept = [quantity for quantity in self.quantities if quantity in known]
-        else:
-            kept = [quantity for quantity in FIRST_PLOTS if quantity in known]
-            self._begun = True
-        self.set_plots(kept)
+        self.set_plots([quantity for quantity in self.quantities if quantity in known])
 
     def reset(self) -> None:
         """Forget all values, as for another source."""
@@ -154,22 +160,21 @@ class PlotsPanel(QWidget):
 
     def set_plots(self, quantities: Sequence[Quantity]) -> None:
         """Show these plots and no others, at most `MAX_PLOTS`."""
-        self._begun = True
         while self._cards:
             self._stack.remove(self._cards[-1])
-        for quantity in quantities[:MAX_PLOTS]:
-            self._put_card(quantity)
-        self._update_cards()
+        self._pending = list(quantities[:MAX_PLOTS])
+        self._put_next()
 
     def add_plot(self, quantity: Quantity) -> None:
         """Add a plot below the others; one that is there already is not shown twice."""
-        if quantity not in self.quantities and len(self._cards) < MAX_PLOTS:
+        if quantity not in self.quantities and len(self.quantities) < MAX_PLOTS:
             self._put_card(quantity)
             self._update_cards()
             self._stack.show_last()
 
     def remove_plot(self, quantity: Quantity) -> None:
         """Take a plot away."""
+        self._pending = [other for other in self._pending if other != quantity]
         for card in [card for card in self._cards if card.quantity == quantity]:
             self._stack.remove(card)
         self._update_cards()
@@ -254,6 +259,14 @@ class PlotsPanel(QWidget):
         card.set_look(Look(self._palette, self._names))
         card.set_movable(self.paused)
         self._stack.add(card)
+
+    def _put_next(self) -> None:
+        """Make one of the plots that are still to come; each in a turn of its own, as one takes 15 ms."""
+        if self._pending:
+            self._put_card(self._pending.pop(0))
+        self._update_cards()
+        if self._pending:
+            QTimer.singleShot(0, self, self._put_next)
 
     def _update_cards(self) -> None:
         self._stack.arrange()

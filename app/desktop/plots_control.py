@@ -1,19 +1,33 @@
-"""Feeds the plots; their panel is made when it is first seen, as the plotting library loads slowly."""
+"""Feeds the plots, and remembers which ones there are."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
-from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
-from app.desktop.plots_data import SeriesStore
+from app.desktop.plots_data import Quantity, SeriesStore
+from app.desktop.plots_holder import PlotsHolder
 from app.desktop.preferences import Preferences
 from app.desktop.session import Session
 from engine.live_values import LiveResult
+from engine.skeleton import Skeleton
 
 if TYPE_CHECKING:
     from app.desktop.plots import PlotsPanel
+
+LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PlotsMemory:
+    """What is remembered of the plots: what they show, None for those of a first start, and how."""
+
+    quantities: tuple[str, ...] | None = None
+    span_s: float = 10.0
+    raw: bool = False
 
 
 class PlotsControl(QObject):
@@ -32,9 +46,10 @@ class PlotsControl(QObject):
         self._session, self._preferences = session, preferences
         self._names: Mapping[int, str] = {}
         self._sequence = -1
+        self._skeleton: Skeleton | None = None
         self.store = SeriesStore()
         self.panel: PlotsPanel | None = None
-        self.holder = _Holder(self._make_panel)
+        self.holder = PlotsHolder(self._make_panel)
         session.result_followed.connect(self._add)
 
     def set_names(self, names: Mapping[int, str]) -> None:
@@ -44,44 +59,51 @@ class PlotsControl(QObject):
             self.panel.show_person_names(self._names)
 
     def close(self) -> None:
-        """Wait until nothing is written any more."""
+        """Wait until nothing is loaded or written any more."""
+        self.holder.close_threads()
         if self.panel is not None:
             self.panel.close_threads()
 
     def _add(self, live: LiveResult) -> None:
         if live.sequence != self._sequence:
             self._sequence = live.sequence
-            skeleton = self._session.live.skeleton
             if self.panel is not None:
                 self.panel.reset()
             else:
                 self.store.reset()
-            if skeleton is not None and skeleton != self.store.skeleton:
-                if self.panel is not None:
-                    self.panel.set_skeleton(skeleton)
-                else:
-                    self.store.set_skeleton(skeleton)
+        skeleton = self._session.live.skeleton
+        if skeleton is not None and skeleton is not self._skeleton:
+            self._skeleton = skeleton
+            if self.panel is not None:
+                self.panel.set_skeleton(skeleton)
+            else:
+                self.store.set_skeleton(skeleton)
         self.store.add_result(live.result)
 
     def _make_panel(self) -> QWidget:
-        from app.desktop.plots import PlotsPanel
+        from app.desktop.plots import FIRST_PLOTS, PlotsPanel
 
-        self.panel = PlotsPanel(self.store)
+        memory = self._preferences.get("plots", PlotsMemory, PlotsMemory())
+        first = FIRST_PLOTS if memory.quantities is None else _parse(memory.quantities)
+        self.panel = PlotsPanel(self.store, first)
         self.panel.told.connect(lambda text: self.told.emit("accent", text))
         self.panel.show_person_names(self._names)
+        self.panel.set_view(memory.span_s, raw=memory.raw)
+        self.panel.changed.connect(self._remember)
         return self.panel
 
+    def _remember(self) -> None:
+        if self.panel is not None and self.panel.store.skeleton is not None:
+            names = tuple(str(quantity) for quantity in self.panel.quantities)
+            memory = PlotsMemory(names, self.panel.span_s, self.panel.raw)
+            self._preferences.set("plots", memory)
 
-class _Holder(QWidget):
-    def __init__(self, make: Callable[[], QWidget]) -> None:
-        super().__init__()
-        self._make = make
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(0, 0, 0, 0)
-        self.setMinimumHeight(160)
 
-    def showEvent(self, event: QShowEvent) -> None:
-        """Make the panel the first time."""
-        if self._column.count() == 0:
-            self._column.addWidget(self._make())
-        super().showEvent(event)
+def _parse(texts: Iterable[str]) -> list[Quantity]:
+    quantities = []
+    for text in texts:
+        try:
+            quantities.append(Quantity.parse(text))
+        except ValueError as error:
+            LOGGER.warning("a remembered plot is left out: %s", error)
+    return quantities

@@ -17,7 +17,7 @@ class PlotStack(QScrollArea):
         super().__init__(parent)
         self.cards: list[PlotCard] = []
         self._columns = 1
-        self.empty = QLabel(self.tr("No plots. Choose a quantity and a keypoint above, and add a plot."))
+        self.empty = QLabel()
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.empty.setWordWrap(True)
         self.empty.setContentsMargins(24, 24, 24, 24)
@@ -30,12 +30,21 @@ class PlotStack(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setWidget(inside)
+        self.set_waiting(True)
         self.arrange()
 
     @property
     def columns(self) -> int:
         """How many plots stand side by side."""
         return self._columns
+
+    def set_waiting(self, waiting: bool) -> None:
+        """Say, where there is no plot, that there is nothing to plot yet, or how to add one."""
+        self.empty.setText(
+            self.tr("Open a source, and its people can be plotted here.")
+            if waiting
+            else self.tr("No plots. Choose a quantity and a keypoint above, and add a plot.")
+        )
 
     def add(self, card: PlotCard) -> None:
         """Take a plot in, after the others; `arrange` puts it in its place."""

@@ -47,7 +47,13 @@ def panel(qtbot: QtBot) -> PlotsPanel:
     for index in range(90):
         panel.add_result(make_result(index, 1, 2))
     panel.resize(420, 620)
+    settle(qtbot, panel)
     return panel
+
+
+def settle(qtbot: QtBot, panel: PlotsPanel) -> None:
+    """Wait until all plots are made."""
+    qtbot.waitUntil(lambda: not panel._pending, timeout=5000)
 
 
 def curves(panel: PlotsPanel, card: int = 0) -> set[tuple[int, bool]]:
@@ -208,8 +214,11 @@ def test_another_source_begins_with_empty_plots(panel: PlotsPanel):
     assert panel._legend.isHidden()
 
 
-def test_plots_of_keypoints_that_a_new_skeleton_lacks_go(panel: PlotsPanel):
+def test_plots_of_keypoints_that_a_new_skeleton_lacks_go(panel: PlotsPanel, qtbot: QtBot):
     panel.set_plots([Quantity("x", "nose"), KNEE])
+    assert panel.quantities == (Quantity("x", "nose"), KNEE)
+    settle(qtbot, panel)
+    assert panel.quantities == (Quantity("x", "nose"), KNEE)
     panel.set_skeleton(LSP14)
     assert panel.quantities == (KNEE,)
     panel.set_skeleton(Skeleton(name="one", keypoints=("tip",), limbs=(), flip_pairs=(), oks_sigmas=(0.1,)))
@@ -221,9 +230,19 @@ def test_a_store_that_was_filled_before_is_shown(qtbot: QtBot):
     store.set_skeleton(COCO17)
     store.add_result(make_result(0, 4))
     store.add_result(make_result(1, 4))
-    panel = PlotsPanel(store)
+    panel = PlotsPanel(store, [WRIST])
     qtbot.addWidget(panel)
+    assert panel.quantities == (WRIST,)
     assert curves(panel) == {(4, False)}
+
+
+def test_without_a_source_it_says_what_is_missing(qtbot: QtBot):
+    panel = PlotsPanel()
+    qtbot.addWidget(panel)
+    assert "Open a source" in panel._stack.empty.text() and not panel._stack.empty.isHidden()
+    panel.set_skeleton(COCO17)
+    panel.set_plots([])
+    assert "No plots" in panel._stack.empty.text()
 
 
 def test_names_offered_follow_the_quantity(qtbot: QtBot):
