@@ -1,8 +1,11 @@
 """A small world in which the whole engine can be tested: people made of coloured dots, and networks of a few
 convolutions that see exactly these dots. Each colour is one keypoint."""
 
+import contextlib
+import http.server
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -214,3 +217,81 @@ def marker_folder(
     for index in range(24):
         cv2.imwrite(str(folder / f"{index:04d}.png"), draw_people((360, 640), walking_pair(index)))
     return folder
+
+
+class MjpegServer:
+    """A camera on the loopback network that sends JPEG pictures over HTTP, and can be pulled away.
+
+    address: where it is, also after it was started anew. size: (height, width) of the pictures, may be
+    changed. silent: whether it says nothing while its connections stay open. connections: made so far.
+    """
+
+    def __init__(self) -> None:
+        self.size = (96, 128)
+        self.silent = False
+        self.connections = 0
+        self._port = 0
+        self._ended = threading.Event()
+        self._server: http.server.ThreadingHTTPServer | None = None
+        self._thread: threading.Thread | None = None
+        self.start()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self._port}/video"
+
+    def start(self) -> None:
+        owner = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                owner.serve(self)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self._ended.clear()
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
+        self._server.daemon_threads = False
+        self._port = self._server.server_port
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="mjpeg server")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End all connections and answer no more, as when the cable is pulled."""
+        if self._server is not None and self._thread is not None:
+            self._ended.set()
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join()
+            self._server = None
+
+    def serve(self, handler: http.server.BaseHTTPRequestHandler) -> None:
+        self.connections += 1
+        if handler.path != "/video":
+            handler.send_error(404)
+            return
+        handler.send_response(200)
+        handler.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        handler.end_headers()
+        count = 0
+        # The other end is free to leave at any time.
+        with contextlib.suppress(OSError):
+            while not self._ended.wait(0.02):
+                if not self.silent:
+                    handler.wfile.write(self._part(count))
+                    count += 1
+
+    def _part(self, count: int) -> bytes:
+        image = draw_people(self.size, [place_person(10 + count % 40, 10, self.size[0] * 0.7)], radius=4)
+        data = cv2.imencode(".jpg", image)[1].tobytes()
+        head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+        return head.encode() + data + b"\r\n"
+
+
+@pytest.fixture
+def mjpeg_server() -> Iterator[MjpegServer]:
+    """A loopback MJPEG-over-HTTP camera with `address`, `stop()`, `start()`, `size`, `silent`."""
+    server = MjpegServer()
+    yield server
+    server.stop()
