@@ -9,6 +9,7 @@ from pathlib import Path
 from assets import demo_clip
 from engine.errors import SourceError, UsageError
 from engine.live_values import SourceRequest
+from engine.sources import is_live
 from engine.sources.images import list_images, natural_key
 
 DEMO = "demo"
@@ -97,13 +98,13 @@ def _expand(text: str) -> list[TrackInput]:
     path = Path(text)
     if path.is_dir():
         return _folder(path)
-    if path.exists():
-        return [_single(path)]
-    if "://" in text or text.isdecimal():
+    if is_live(text):
         raise UsageError(
             f"{text} looks like a camera or a network address; `track` takes video files, image files and "
             "folders of them"
         )
+    if path.exists():
+        return [_single(path)]
     if not has_magic(text):
         raise SourceError(f"{text}: no such file or folder")
     matches = sorted((Path(match) for match in glob(text, recursive=True)), key=natural_key)

@@ -1,7 +1,7 @@
 """What every source of frames offers, and the class that all file sources are made with.
 
-A source reads ahead in a thread of its own, so that decoding and inference overlap, and drops no frame that
-can be read. It is used once, from beginning to end.
+A file source reads ahead in a thread of its own, so that decoding and inference overlap, and drops no frame
+that can be read. It is used once, from where it starts to the end. Live sources are in `engine.sources.live`.
 """
 
 from collections.abc import Callable, Iterator
@@ -56,9 +56,9 @@ class Source(Protocol):
     """An iterator of frames, in order, with `time_s` strictly increasing.
 
     frames_read: frames handed out so far. frames_dropped: frames that could not be read and were skipped so
-    far; each leaves a hole in `Frame.index`. warnings: sentences for people, bounded in number.
-    missing_end: what is known of a rest that should be there and cannot be read, one sentence, also the last
-    of the warnings; None until the frames before it were read.
+    far, or of a live source were not taken in time; each leaves a hole in `Frame.index`. warnings: sentences
+    for people, bounded in number. missing_end: what is known of a rest that should be there and cannot be
+    read, one sentence, also the last of the warnings; None until the frames before it were read.
     """
 
     @property

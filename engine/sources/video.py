@@ -37,11 +37,11 @@ def open_video(path: Path, start_s: float = 0.0) -> PrefetchedSource:
     file that ends before its time. A picture of another size than the first is scaled into that size,
     proportions kept. Pixels stay as stored where they are not square.
 
-    From a `start_s` above 0 on, decoding starts at a key frame before it and the first frame is the one shown
-    then: the last that starts no later than half a frame after it, or the last of all. It is the same picture
-    with the same time as when read from the beginning. Its index is computed, time by mean frame rate, which
-    is exact for a constant rate and an estimate for a variable one. Nothing is said of damage before it. In
-    recordings joined so that timestamps begin anew, only the first can be sought in.
+    With a `start_s` above 0, decoding starts at a key frame before it and the first frame is the one shown
+    then: the last that starts before it, give or take half a frame, or the last of all. It is the same
+    picture with the same time as when read from the beginning. Its index is computed, time by mean frame
+    rate, which is exact for a constant rate and an estimate for a variable one. Nothing is said of damage
+    before it. In recordings joined so that timestamps begin anew, only the first can be sought in.
 
     Raises:
         SourceError: the file is no video, is damaged beyond use, or holds no picture.
@@ -72,7 +72,7 @@ def _open_at(path: Path, start_s: float, *, seek: bool) -> PrefetchedSource | No
             read.close()
             frames = reader.read_from(start_s)
         elif start_s > 0:
-            frames = _drop_before(frames, reader.last_start_s(start_s))
+            frames = _drop_before(frames, start_s, reader)
         wanted = next(frames, None)
         if wanted is not None:
             index = wanted.index if start_s > 0 else 0
@@ -85,11 +85,11 @@ def _open_at(path: Path, start_s: float, *, seek: bool) -> PrefetchedSource | No
             container.close()
 
 
-def _drop_before(frames: Iterator[Frame], limit_s: float) -> Iterator[Frame]:
-    """Yield frames from the last on that starts no later than `limit_s`."""
+def _drop_before(frames: Iterator[Frame], start_s: float, reader: "_VideoReader") -> Iterator[Frame]:
+    """Yield frames from the one shown at `start_s` on."""
     shown = next(frames)
     for frame in frames:
-        if frame.time_s > limit_s:
+        if not reader.is_shown(frame.time_s, shown.time_s, start_s):
             yield shown
             shown = frame
             break
@@ -168,22 +168,25 @@ class _VideoReader:
         """Yield the frames that can be decoded."""
         yield from self._frames((picture, self._lost.show(picture.pts)) for picture in self._pictures())
 
-    def last_start_s(self, time_s: float) -> float:
-        """Return the latest time at which the frame shown at `time_s` can begin."""
-        return time_s + self._interval_s / 2
+    def is_shown(self, time_s: float, before_s: float | None, wanted_s: float) -> bool:
+        """Return whether a frame that starts at `time_s` is the one for `wanted_s`, not the one before it.
+
+        A frame counts from half the distance to the one before on, so that times may be rounded.
+        """
+        distance_s = self._interval_s if before_s is None else min(time_s - before_s, self._interval_s)
+        return time_s <= wanted_s + distance_s / 2
 
     def read_from(self, start_s: float) -> Iterator[Frame]:
         """Yield the frames from the one shown at a time; none where seeking gives no sure picture.
 
         At least one frame was read from the beginning before, which tells when time 0 is.
         """
-        limit_s = self.last_start_s(start_s)
         # Beyond the end, some containers find no key frame at all.
-        start_s = min(start_s, self._duration_s() or start_s)
+        near_s = min(start_s, self._duration_s() or start_s)
         for back_s in SEEK_BACK_S:
-            pictures = self._pictures_near(max(0.0, start_s - back_s))
-            found = self._find(pictures, limit_s)
-            if found or back_s >= start_s:
+            pictures = self._pictures_near(max(0.0, near_s - back_s))
+            found = self._find(pictures, start_s)
+            if found or back_s >= near_s:
                 break
         if not found:
             return
@@ -220,7 +223,7 @@ class _VideoReader:
         self._timeline = Timeline(base, start, self._interval_s, self._log)
         yield from self._pictures()
 
-    def _find(self, pictures: Iterator[av.VideoFrame], limit_s: float) -> list[tuple[av.VideoFrame, int]]:
+    def _find(self, pictures: Iterator[av.VideoFrame], wanted_s: float) -> list[tuple[av.VideoFrame, int]]:
         """Decode up to the picture wanted and one beyond, if there is one.
 
         Pictures shown before the first key frame may lean on others that were not decoded, and do not count.
@@ -230,13 +233,15 @@ class _VideoReader:
             comes too late.
         """
         found: list[tuple[av.VideoFrame, int]] = []
-        sure = False
+        sure, before_s = False, None
         for picture in pictures:
             lost = self._lost.show(picture.pts)
             sure = sure or picture.key_frame
             if not sure or (not found and (picture.is_corrupt or picture.pts is None)):
                 continue
-            within = picture.pts is not None and self._time_of(picture) <= limit_s
+            time_s = self._time_of(picture)
+            within = picture.pts is not None and self.is_shown(time_s, before_s, wanted_s)
+            before_s = time_s
             if not picture.is_corrupt and within:
                 found = [(picture, 0)]
             elif found:

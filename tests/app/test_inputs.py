@@ -90,7 +90,7 @@ def test_what_names_nothing_is_told_and_the_rest_is_kept(folder: Path):
     ]
 
 
-@pytest.mark.parametrize("text", ["rtsp://camera/1", "http://host/clip.mp4", "0"])
+@pytest.mark.parametrize("text", ["rtsp://camera/1", "http://host/clip.mp4", "0", "/dev/video3"])
 def test_cameras_and_addresses_are_refused(text: str):
     with pytest.raises(UsageError, match="camera or a network address"):
         expand_inputs([text])

@@ -143,3 +143,32 @@ def test_names_outside_the_latin_alphabet_can_be_read(tmp_path: Path):
     cv2.imencode(".png", np.zeros((20, 30, 3), np.uint8))[1].tofile(tmp_path / "画像1.png")
     with open_source(tmp_path) as source:
         assert len(list(source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("start_s", "first"), [(0.0, 0), (0.04, 0), (0.06, 1), (0.7, 7), (1.1, 11), (99.0, 11)]
+)
+def test_a_sequence_starts_at_the_image_nearest_to_a_time(
+    image_folder: Path, grey_index: Callable[[Image], int], start_s: float, first: int
+):
+    with open_source(image_folder, fps=10, start_s=start_s) as source:
+        frames = list(source)
+        assert [frame.index for frame in frames] == list(range(first, 12))
+        assert (frames[0].time_s, grey_index(frames[0].image)) == (first / 10, first)
+        assert (source.frames_dropped, source.info.frame_count) == (0, 12)
+
+
+def test_a_sequence_started_in_the_middle_has_the_size_of_its_first_image(tmp_path: Path):
+    save(tmp_path / "1.png", (40, 60))
+    save(tmp_path / "2.png", (20, 30))
+    with open_source(tmp_path, fps=1, start_s=1.0) as source:
+        assert source.info.size == (40, 60)
+        assert next(iter(source)).image.shape == (40, 60, 3)
+
+
+def test_a_start_at_images_that_cannot_be_read_falls_back_to_the_last_that_can(folder: Path):
+    for number in (11, 12):
+        (folder / f"frame{number}.png").write_bytes(b"no image")
+    with open_source(folder, fps=10, start_s=5.0) as source:
+        assert [frame.index for frame in source] == [9]
+        assert source.frames_dropped == 2

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engine.errors import SourceError, UsageError
-from engine.sources import open_source
+from engine.sources import is_live, open_source
 
 
 def write_sound(path: Path) -> Path:
@@ -103,10 +103,27 @@ def test_the_cover_of_a_song_is_no_video(tmp_path: Path):
         open_source(path)
 
 
-@pytest.mark.parametrize("spec", ["0", "12", "rtsp://camera/live", "http://host/clip.mp4", "/dev/video0"])
-def test_cameras_and_streams_are_wrong_usage(spec: str):
-    with pytest.raises(UsageError, match="sources are video files, image files and folders of images"):
-        open_source(spec)
+@pytest.mark.parametrize(
+    ("spec", "live"),
+    [
+        ("0", True), ("12", True), ("/dev/video3", True), ("rtsp://camera/live", True),
+        ("http://host/clip.mp4", True), ("clip.mp4", False), ("/dev/null", False), ("camera0", False),
+    ],
+)  # fmt: skip
+def test_cameras_and_streams_are_told_from_files_without_opening_them(spec: str, live: bool):
+    assert is_live(spec) is live
+
+
+@pytest.mark.parametrize("spec", ["7", "rtsp://127.0.0.1:1/live"])
+def test_what_is_live_cannot_be_started_in_the_middle(spec: str):
+    with pytest.raises(UsageError, match="start_s must be 0 for what is live, got 2"):
+        open_source(spec, start_s=2.0)
+
+
+@pytest.mark.parametrize("start_s", [-1.0, float("nan"), float("inf")])
+def test_an_impossible_start_is_wrong_usage(clip: Path, start_s: float):
+    with pytest.raises(UsageError, match="start_s must be a number of seconds from 0 on"):
+        open_source(clip, start_s=start_s)
 
 
 def test_a_folder_named_like_a_camera_is_a_folder(
