@@ -290,6 +290,7 @@ def bench(
     bottom_up_model: options.BottomUpModel = "default-bottom-up",
     threads: options.Threads = 0,
     soak: options.Soak = None,
+    window: options.Window = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = 0,
 ) -> None:
@@ -300,7 +301,11 @@ def bench(
     configure_logging(console, _verbosity(quiet, verbose))
     named = {"top_down_model": top_down_model, "bottom_up_model": bottom_up_model, "threads": threads}
     settings = build_settings(named).estimator
-    if soak is not None:
+    if window:
+        from app.bench.window import run_window_bench
+
+        run_window_bench(json_path=json, console=console)
+    elif soak is not None:
         from app.bench.soak import run_soak
 
         run_soak(soak, settings, json_path=json, console=console)

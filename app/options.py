@@ -108,6 +108,12 @@ JsonFile = Annotated[
     Path | None,
     typer.Option("--json", metavar="FILE", show_default=False, help="Also write the numbers to this file."),
 ]
+Window = Annotated[
+    bool,
+    typer.Option(
+        "--window", help="Instead: open the desktop app on the demo clip and measure what it shows and when."
+    ),
+]
 Soak = Annotated[
     float | None,
     typer.Option(

@@ -34,7 +34,8 @@ class LiveSettings:
         self._wanted, self._player, self._host, self._stir = settings, player, host, stir
         self._lock = threading.Lock()
         self._changed = False
-        self._loader = Background(opener, close_estimator, stir, "load models")
+        self._opener = opener
+        self._loader = Background(self._open, close_estimator, stir, "load models")
         self._loader.ask(settings.estimator)
 
     @property
@@ -86,6 +87,14 @@ class LiveSettings:
     def close(self) -> None:
         """Wait until nothing is being opened."""
         self._loader.close()
+
+    def _open(self, settings: EstimatorSettings) -> FrameEstimator:
+        """Run in the loading thread: what the first frame would have to wait for is done here too."""
+        estimator = self._opener(settings)
+        source = self._player.source
+        if source is not None:
+            estimator.warm_up(source.info.size)
+        return estimator
 
     def _take_models(self) -> bool:
         outcome = self._loader.take()

@@ -62,6 +62,15 @@ class Skeleton(BaseModel):
         """Number of keypoints K."""
         return len(self.keypoints)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether all fields are equal; the arrays worked out from them have no say (and no truth value)."""
+        if not isinstance(other, Skeleton):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in Skeleton.model_fields)
+
+    def __hash__(self) -> int:
+        return hash(self.keypoints)
+
     @cached_property
     def flip_index(self) -> NDArray[np.int64]:
         """(K,) index i of the keypoint that takes the place of keypoint i in a mirrored picture."""

@@ -1,5 +1,6 @@
 """Starts Qt and the window, and turns what stands in the way into one line."""
 
+import gc
 import logging
 import os
 import signal
@@ -48,6 +49,10 @@ def run_app(source: str | None = None, *, preferences_file: Path | None = None) 
     look.timeout.connect(lambda: None)
     look.start()
     window.show()
+    # All that was made so far stays: left to the collector, it would look at a million objects again and
+    # again, and hold up the window for 70 ms each time.
+    gc.collect()
+    gc.freeze()
     if source is not None:
         window.sources.open_text(source)
     try:

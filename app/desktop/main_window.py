@@ -34,6 +34,8 @@ from app.desktop.view_control import ViewControl
 NUMBERS_MS = 500
 LAYOUT_VERSION = 1
 DEFAULT_SIZE = (1360, 860)
+RIGHT_PX, PLOTS_PX = 300, 260
+"""First width of the panels on the right, and height of the plots."""
 
 
 class MainWindow(QMainWindow):
@@ -105,8 +107,11 @@ class MainWindow(QMainWindow):
         for name in ("people", "numbers", "models"):
             self.tabifyDockWidget(docks["settings"], docks[name])
         docks["settings"].raise_()
+        docks["models"].visibilityChanged.connect(self._fill_models)
         docks["models"].hide()
         docks["plots"].hide()
+        self.resizeDocks([docks["settings"]], [RIGHT_PX], Qt.Orientation.Horizontal)
+        self.resizeDocks([docks["plots"]], [PLOTS_PX], Qt.Orientation.Vertical)
         self.setTabPosition(right, QTabWidget.TabPosition.North)
         self.setCorner(Qt.Corner.BottomRightCorner, right)
         return docks
@@ -181,6 +186,11 @@ class MainWindow(QMainWindow):
         application = QApplication.instance()
         assert isinstance(application, QApplication)
         apply_theme(application, name)
+
+    def _fill_models(self, visible: bool) -> None:
+        if visible:
+            self.docks["models"].visibilityChanged.disconnect(self._fill_models)
+            self.models.refresh()
 
     def _show_title(self) -> None:
         request = self.session.status.request

@@ -69,6 +69,7 @@ class PlaybackControl(QObject):
             page.show_page(page.error)
         elif status.state == "opening":
             page.view.clear()
+            page.transport.timeline.reset()
             page.loading.show_loading(status.message)
             page.show_page(page.loading)
         elif not shown:

@@ -62,6 +62,7 @@ class SettingsControl(QObject):
         presets.save_wanted.connect(self._save_preset)
         presets.delete_wanted.connect(self._delete_preset)
         models.models_changed.connect(self._list_choices)
+        models.use_wanted.connect(self._use_model)
         session.status_changed.connect(self._follow_status)
         session.result_followed.connect(self._measure)
         self._timer = QTimer(self, interval=STEADINESS_MS)
@@ -100,7 +101,7 @@ class SettingsControl(QObject):
         self.settled.emit()
 
     def _choose_preset(self, name: str) -> None:
-        preset = self._presets.find(name)
+        preset = self._presets.preset_named(name)
         if preset is not None:
             self._controls.apply_settings(preset.settings, shown_name(preset))
 
@@ -129,6 +130,14 @@ class SettingsControl(QObject):
     def _download(self, name: str) -> None:
         self.models_wanted.emit()
         self._models.start_download(name)
+        self._models.reveal(name)
+
+    def _use_model(self, name: str, kind: str) -> None:
+        field = "top_down_model" if kind == "top-down" else "bottom_up_model"
+        settings = self._controls.settings
+        estimator = settings.estimator.model_copy(update={field: name})
+        text = self.tr("Use {}").format(name)
+        self._controls.apply_settings(settings.model_copy(update={"estimator": estimator}), text)
 
     # --- what comes back ---------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ class SourceControl(QObject):
         super().__init__(window)
         self._session, self._page, self._preferences, self._window = session, page, preferences, window
         self.list_cameras, self.camera_modes = list_cameras, camera_modes
+        self._remembered: SourceRequest | None = None
         wanted: dict[str, Callable[[], None]] = {
             "open_camera": self.choose_camera,
             "open_file": self.choose_file,
@@ -53,17 +54,16 @@ class SourceControl(QObject):
         welcome.demo_wanted.connect(self.open_demo)
         welcome.recent_chosen.connect(self.open)
         welcome.recent_removed.connect(self._forget)
+        session.status_changed.connect(self._remember)
         self._show_recent()
 
     def open(self, request: SourceRequest) -> None:
-        """Open a source and remember it."""
-        self._preferences.add_recent(request)
-        self._show_recent()
+        """Open a source; it is remembered once it plays."""
         self._session.live.open(request)
 
     def open_demo(self) -> None:
         """Open the bundled clip."""
-        self._session.live.open(SourceRequest(demo_clip(), self.tr("Demo")))
+        self.open(SourceRequest(demo_clip(), self.tr("Demo")))
 
     def open_text(self, text: str) -> None:
         """Open what a command line names: a path, a camera's number, an address, `demo`."""
@@ -124,6 +124,17 @@ class SourceControl(QObject):
     def _forget(self, request: SourceRequest) -> None:
         self._preferences.remove_recent(request)
         self._show_recent()
+
+    def _remember(self) -> None:
+        status = self._session.status
+        request = status.request
+        if status.state != "playing" or request is None or request == self._remembered:
+            return
+        self._remembered = request
+        # An address with a password in it belongs in no file.
+        if str(request.spec) != str(demo_clip()) and "@" not in str(request.spec):
+            self._preferences.add_recent(request)
+            self._show_recent()
 
     def _show_recent(self) -> None:
         self._page.welcome.set_recent(self._preferences.recent)

@@ -86,6 +86,16 @@ class FollowingEstimator:
         self._frame_rate = frame_rate
         self._last_find_s = None
 
+    def warm_up(self, size: tuple[int, int]) -> None:
+        """Run the networks once for frames of (height, width), at every size that may be chosen."""
+        image = np.zeros((*size, 3), np.uint8)
+        before = self._finder.short_side
+        for short_side in candidate_sizes(self._finder):
+            self._finder.short_side = short_side
+            self._finder.estimate(image)
+        self._finder.short_side = before
+        self._top_down.estimate(image, [[0.0, 0.0, float(size[1]), float(size[0])]])
+
     def change_settings(self, settings: EstimatorSettings) -> None:
         """Follow other settings from the next frame on; see `frame.FrameEstimator.change_settings`.
 

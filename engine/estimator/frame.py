@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
 
+import numpy as np
+
 from engine.estimator.bottom_up import BottomUpEstimator, finder_settings
 from engine.estimator.following import FollowingEstimator
 from engine.estimator.heatmap_view import HeatmapView
@@ -41,6 +43,10 @@ class FrameEstimator(Protocol):
 
     def start(self, frame_rate: float) -> None:
         """Begin a new source whose frame rate, in frames per second, is to be held."""
+        ...
+
+    def warm_up(self, size: tuple[int, int]) -> None:
+        """Run the networks once for frames of (height, width), so that the first one need not wait."""
         ...
 
     def change_settings(self, settings: EstimatorSettings) -> None:
@@ -81,6 +87,10 @@ class WholeFrameEstimator:
 
     def start(self, frame_rate: float) -> None:
         """Do nothing: there is no state."""
+
+    def warm_up(self, size: tuple[int, int]) -> None:
+        """Run the network once for frames of (height, width)."""
+        self._bottom_up.estimate(np.zeros((*size, 3), np.uint8))
 
     def change_settings(self, settings: EstimatorSettings) -> None:
         """Follow other settings from the next frame on; see `FrameEstimator.change_settings`."""

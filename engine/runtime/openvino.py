@@ -6,6 +6,7 @@ all sizes would save the 0.4 s of each new size, but OpenVINO 2026.4 computes IN
 heatmaps of a W16 HigherHRNet are off by 0.02 on average, against 0.002 when it is compiled for the size.
 """
 
+import sys
 from collections import OrderedDict
 from functools import cache
 from pathlib import Path
@@ -21,11 +22,19 @@ from engine.runtime import Arithmetic, output_strides
 
 Float = NDArray[np.float32]
 
+_TELEMETRY = "openvino_telemetry"
+
 KEPT_SIZES = 8
 """So many input sizes stay compiled; a folder of pictures of many shapes compiles again and again."""
 
 
 def _import_openvino() -> Any:
+    """Import OpenVINO without its telemetry, which reports every import to a web service in a thread.
+
+    OpenVINO takes a stand-in that does nothing where the telemetry package cannot be imported.
+    """
+    if _TELEMETRY not in sys.modules:
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
     try:
         import openvino
     except ImportError as error:
