@@ -205,8 +205,7 @@ def test_an_unplugged_camera_is_waited_for_and_found_under_another_number(driver
         assert source.state == "reconnecting"
         driver.cameras[1] = "Microscope"
         wait_until(lambda: source.state == "streaming")
-        while source.next_within(0.01) is not None:
-            pass
+        next(source)
         assert next(source).image.shape == (480, 640, 3)
         assert len(source.warnings) == 1
         assert "Microscope gives no more pictures; is it still plugged in?" in source.warnings[0]
