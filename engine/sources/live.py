@@ -133,9 +133,9 @@ class LiveSource:
         """
         self._thread.start()
         self._ready.wait(timeout_s)
+        if hasattr(self, "info"):
+            return  # What went wrong after the first picture is for whoever takes the next.
         failure = self._failure
-        if failure is None and hasattr(self, "info"):
-            return
         self.close()
         if failure is not None:
             raise failure
