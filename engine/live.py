@@ -28,6 +28,7 @@ from engine.live_values import (
     SessionStatus,
     SourceRequest,
 )
+from engine.priority import BACKGROUND, stand_back
 from engine.settings import EstimatorSettings, TrackSettings
 from engine.skeleton import Skeleton
 from engine.sources import Source, open_source
@@ -220,6 +221,7 @@ class LiveSession:
     # --- the session's thread ----------------------------------------------------------------------------
 
     def _run(self) -> None:
+        stand_back(BACKGROUND)
         while True:
             with self._changed:
                 while not self._stirred and not self._moves():

@@ -9,6 +9,7 @@ from engine.estimator import FrameEstimator
 from engine.frame_tracker import close_estimator
 from engine.live_models import name_models, needs_models, with_models
 from engine.live_player import Player, PlayerHost
+from engine.priority import SPARE, stand_back
 from engine.settings import EstimatorSettings, TrackSettings
 
 
@@ -90,6 +91,7 @@ class LiveSettings:
 
     def _open(self, settings: EstimatorSettings) -> FrameEstimator:
         """Run in the loading thread: what the first frame would have to wait for is done here too."""
+        stand_back(SPARE)
         estimator = self._opener(settings)
         source = self._player.source
         if source is not None:

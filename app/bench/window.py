@@ -20,7 +20,7 @@ from rich.console import Console
 
 from app.bench.files import check_writable, write_json
 from app.console import say
-from app.desktop.application import check_display, make_application
+from app.desktop.application import check_display, favour_window, make_application
 from app.desktop.main_window import MainWindow
 from app.desktop.preferences import Preferences
 from app.desktop.theme import apply_theme
@@ -30,7 +30,7 @@ from assets import demo_clip
 from engine.errors import SourceError
 from engine.live_values import SourceRequest
 
-PHASE_S = 6.0
+PHASE_S, SETTLE_S = 6.0, 2.0
 BEAT_MS = 5
 SLOW_MS = 50.0
 START_RUNS = 3
@@ -74,6 +74,15 @@ class Phase:
     inference_p95_ms: float
     blocked_max_ms: float
     blocked_often: int
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the window has to bear. prepare: done before; act: done as the measuring begins."""
+
+    name: str
+    prepare: Callable[[MainWindow], object]
+    act: Callable[[MainWindow], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +152,11 @@ def measure_phases() -> tuple[list[Phase], str]:
         window = MainWindow(preferences)
         window.resize(*SIZE)
         window.show()
+        favour_window()
         try:
             window.sources.open(SourceRequest(demo_clip(), "Demo", as_camera=True))
             _wait(lambda: window.page.view.painted_result is not None)
-            _idle(2.0)
-            phases = [_phase(name, load, window) for name, load in LOADS]
+            phases = [_phase(load, window) for load in LOADS]
         finally:
             window.close()
     return phases, QGuiApplication.platformName()
@@ -190,7 +199,10 @@ def _start_once(cache: Path) -> float:
     return float(done.stdout)
 
 
-def _phase(name: str, load: Callable[[MainWindow], None], window: MainWindow) -> Phase:
+def _phase(load: Load, window: MainWindow) -> Phase:
+    load.prepare(window)
+    _wait(lambda: window.session.status.loading is None)
+    _idle(SETTLE_S)
     latencies: list[float] = []
     inference: list[float] = []
 
@@ -203,18 +215,21 @@ def _phase(name: str, load: Callable[[MainWindow], None], window: MainWindow) ->
 
     heartbeat = Heartbeat()
     window.page.view.painted.connect(note)
-    load(window)
+    load.act(window)
     begin = time.perf_counter()
     _idle(PHASE_S)
     seconds = time.perf_counter() - begin
     window.page.view.painted.disconnect(note)
     heartbeat.stop()
     late = np.array(heartbeat.late_ms)
+    latency, compute = np.percentile(latencies, [50, 95]), np.percentile(inference, [50, 95])
     return Phase(
-        name,
-        len(latencies) / seconds,
-        *np.percentile(latencies, [50, 95]).tolist(),
-        *np.percentile(inference, [50, 95]).tolist(),
+        load.name,
+        frames_per_s=len(latencies) / seconds,
+        latency_p50_ms=float(latency[0]),
+        latency_p95_ms=float(latency[1]),
+        inference_p50_ms=float(compute[0]),
+        inference_p95_ms=float(compute[1]),
         blocked_max_ms=float(late.max()),
         blocked_often=int((late > SLOW_MS).sum()),
     )
@@ -238,28 +253,16 @@ def _change(window: MainWindow, change: dict[str, str]) -> None:
     window.controls.apply_settings(settings.model_copy(update={"estimator": estimator}), "bench")
 
 
-def _back_to_defaults(window: MainWindow) -> None:
-    window.controls.reset_all()
-    _idle(1.5)
+def _nothing(window: MainWindow) -> None:
+    """Leave everything as it is."""
 
 
-def _record(window: MainWindow) -> None:
-    _back_to_defaults(window)
-    window.recording.toggle()
-
-
-def _stop_recording(window: MainWindow) -> None:
-    window.recording.toggle()
-    _draw_everything(window)
-
-
-LOADS: tuple[tuple[str, Callable[[MainWindow], None]], ...] = (
-    ("playing", lambda window: None),
-    ("models switched three times", _switch_models),
-    ("recording, annotated video", _record),
-    ("every overlay and two plots", _stop_recording),
+LOADS = (
+    Load("playing", _nothing, _nothing),
+    Load("models switched three times", _nothing, _switch_models),
+    Load("recording, annotated video", lambda w: w.controls.reset_all(), lambda w: w.recording.toggle()),
+    Load("every overlay and two plots", lambda w: w.recording.toggle(), _draw_everything),
 )
-"""Name of a load and what brings it about, in the order in which they are measured."""
 
 
 def _idle(seconds: float) -> None:

@@ -180,3 +180,12 @@ def test_what_a_runtime_refuses_is_known_without_a_model() -> None:
         check_arithmetic(name, "int8")
     with pytest.raises(RuntimeUnavailableError, match="fp32 and int8 only"):
         check_arithmetic("onnxruntime", "bf16")
+
+
+def test_openvino_is_loaded_without_its_telemetry():
+    code = (
+        "import sys, threading; from engine.runtime.openvino import openvino_devices; openvino_devices(); "
+        "print(sys.modules.get('openvino_telemetry'), threading.active_count())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["None", "1"]
