@@ -28,7 +28,8 @@ from engine.zoo import ALIASES, ZooEntry, find_model, model_names
 
 PACKAGES = (
     "numpy", "opencv-python", "opencv-python-headless", "av", "openvino", "onnxruntime", "onnx", "scipy",
-    "filterpy", "pydantic", "PyYAML", "typer", "rich",
+    "filterpy", "pydantic", "PyYAML", "typer", "rich", "PySide6-Essentials", "pyqtgraph",
+    "cv2-enumerate-cameras",
 )  # fmt: skip
 """What is looked for: the dependencies and the drop-in for OpenCV."""
 
