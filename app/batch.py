@@ -18,12 +18,12 @@ from app.inputs import TrackInput, check_distinct, expand_inputs
 from app.outputs import OutputPaths, check_absent, check_inputs_kept, output_paths, prepare_folder
 from app.progress import Reporter, make_reporter
 from app.recording import ResultHook, WriteOptions, record
-from app.stopping import StopRequest
 from app.summary import Summary
 from engine.errors import SinkError, SourceError, SteadyPoseError, UsageError
 from engine.pipeline import Pipeline
 from engine.settings import TrackSettings
 from engine.sources import Source, open_source
+from engine.stopping import StopRequest
 
 LOGGER = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from typing import Literal
 from app.inputs import TrackInput
 from app.progress import RateMeter
 from app.recording import WriteOptions
-from app.stopping import Stop
 from engine.settings import TrackSettings
+from engine.stopping import Stop
 
 ItemState = Literal["waiting", "running", "paused", "done", "failed", "cancelled"]
 QueueState = Literal["idle", "running", "paused"]

@@ -8,11 +8,11 @@ from rich.console import Console
 from app.console import duration, say
 from app.inputs import request_for
 from app.session_takes import SessionTakes, can_record
-from app.stopping import StopRequest
 from app.takes import TakeOptions, TakeStatus
 from engine.errors import SourceError
 from engine.live import LiveSession
 from engine.settings import TrackSettings
+from engine.stopping import StopRequest
 
 LOOK_S = 0.2
 PLAIN_INTERVAL_S = 10.0

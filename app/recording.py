@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from app.outputs import OutputPaths
 from app.progress import Reporter
-from app.stopping import Stop
 from app.summary import Summary, build_sidecar
 from engine.errors import SinkError, SourceError
 from engine.pipeline import Pipeline
@@ -17,6 +16,7 @@ from engine.sinks.annotated_video import AnnotatedVideoSink
 from engine.sinks.csv_file import CsvSink, describe_columns
 from engine.sinks.sidecar import Sidecar, Status, write_sidecar
 from engine.sources import Source
+from engine.stopping import Stop
 from engine.structures import Result
 
 LOGGER = logging.getLogger(__name__)

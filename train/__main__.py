@@ -14,10 +14,10 @@ from engine.errors import SteadyPoseError, UsageError
 from engine.model_file import read_spec
 from engine.settings import Precision, RuntimeName
 from engine.skeleton import open_skeleton
+from engine.stopping import RunStopped
 from train.config_file import load_settings
 from train.protocols import Decoder, Protocol
 from train.settings import DataFormat
-from train.stopping import RunStopped
 
 app = typer.Typer(
     add_completion=False,

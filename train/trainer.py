@@ -20,6 +20,7 @@ from torch import nn
 
 from engine.errors import SteadyPoseError, TrainingError, UsageError
 from engine.skeleton import open_skeleton
+from engine.stopping import RunStopped, StopRequest
 from train.checkpoint import check_fit, load_weights, save_checkpoint
 from train.data.labels import ImageLabel
 from train.data.samples import epoch_length, load_sources
@@ -40,7 +41,6 @@ from train.optimisation import (
 from train.run_folder import BEST, FINAL, LAST, forget_after, is_complete, open_folder, read_state
 from train.settings import Stage, TrainSettings
 from train.stepping import Batch, StepReport, bottom_up_losses, take_step, top_down_losses, train_step
-from train.stopping import RunStopped, StopRequest
 from train.watching import Clock, Watch
 
 __all__ = ["RunStopped", "bottom_up_losses", "fit", "set_prior", "top_down_losses", "train_step"]

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 import train.trainer as trainer
 from engine.errors import SinkError, SourceError, TrainingError, UsageError
+from engine.stopping import RunStopped
 from train.settings import AugmentSettings, DataSource, Stage, TrainSettings
-from train.stopping import RunStopped
 from train.trainer import fit
 
 CALM = AugmentSettings(half_body=0, rotation_probability=0, any_rotation=0, cut=0, cover=0, lose_detail=0)

@@ -1,13 +1,16 @@
-"""Ctrl-C and SIGTERM: the first lets the step at hand end, so that its state is saved; the second ends it."""
+"""Ctrl-C and SIGTERM: the first asks a run to stop after the step at hand, the second ends it at once."""
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from engine.errors import SteadyPoseError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
 class RunStopped(SteadyPoseError):
@@ -18,6 +21,19 @@ class RunStopped(SteadyPoseError):
         self.exit_code = 128 + signal_number
 
 
+class Stop(Protocol):
+    """What a run asks after every frame, whether it should end there; asking may wait while it is paused.
+
+    requested: whether the run should stop. paused_s: seconds that asking has waited in all.
+    """
+
+    @property
+    def requested(self) -> bool: ...  # noqa: D102
+
+    @property
+    def paused_s(self) -> float: ...  # noqa: D102
+
+
 class StopRequest:
     """Context within which the first SIGINT or SIGTERM is only noted, in `signal_number` (0: none came).
 
@@ -25,9 +41,28 @@ class StopRequest:
     the main thread Python takes no handlers, and nothing is noted.
     """
 
+    paused_s = 0.0
+
     def __init__(self) -> None:
         self.signal_number = 0
-        self._before: dict[int, Any] = {}
+        self._before: dict[int, Handler] = {}
+
+    @property
+    def requested(self) -> bool:
+        """Whether the run should stop."""
+        return self.signal_number != 0
+
+    @property
+    def exit_code(self) -> int:
+        """128 plus the signal's number, as shells report it; 0 where none came."""
+        return 128 + self.signal_number if self.requested else 0
+
+    @property
+    def reason(self) -> str:
+        """What came, in words for one line."""
+        return {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}.get(
+            signal.Signals(self.signal_number or signal.SIGINT), "a signal"
+        )
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -41,6 +76,6 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        if self.signal_number:
+        if self.requested:
             raise KeyboardInterrupt
         self.signal_number = number
