@@ -3,9 +3,10 @@
 All take a sequence of T frames at even steps; a frame without a keypoint is NaN there and is left out.
 """
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal import savgol_coeffs
 
 Array = NDArray[np.float64]
 
@@ -93,8 +94,20 @@ def _trend(points: Array) -> Array:
     if len(points) >= TREND_FRAMES:
         windows = np.lib.stride_tricks.sliding_window_view(points, TREND_FRAMES, axis=0)
         half = TREND_FRAMES // 2
-        trend[half : len(points) - half] = windows @ savgol_coeffs(TREND_FRAMES, TREND_ORDER)
+        trend[half : len(points) - half] = windows @ trend_weights()
     return trend
+
+
+@cache
+def trend_weights() -> Array:
+    """Return (TREND_FRAMES,) weights of the samples whose sum is the fitted cubic in the middle.
+
+    Least squares on powers of the offset (Savitzky and Golay 1964, eq. 11a); `scipy.signal.savgol_coeffs`
+    gives the same and takes 0.4 s to import, which the desktop app would spend at its start.
+    """
+    half = TREND_FRAMES // 2
+    powers = np.vander(np.arange(-half, half + 1.0), TREND_ORDER + 1, increasing=True)
+    return np.asarray(np.linalg.pinv(powers)[0], np.float64)
 
 
 def _delayed(truth: Array, slope: Array, time: Array, delay: float) -> Array:

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.signal import savgol_coeffs
 
-from engine.metrics.jitter import lag_s, rms_error, rms_jitter
+from engine.metrics.jitter import TREND_FRAMES, TREND_ORDER, lag_s, rms_error, rms_jitter, trend_weights
 from engine.metrics.walking import Walker
 
 TIME = np.arange(240) / 30
@@ -76,3 +77,7 @@ def test_nothing_gives_no_number() -> None:
     assert np.isnan(rms_jitter(TRUTH[:2], TRUTH[:2]))
     assert np.isnan(rms_jitter(TRUTH[:5]))
     assert np.isnan(lag_s(nothing, TRUTH[:20], TIME[:20]))
+
+
+def test_the_trend_is_that_of_savitzky_and_golay() -> None:
+    assert trend_weights() == pytest.approx(savgol_coeffs(TREND_FRAMES, TREND_ORDER), abs=1e-12)
