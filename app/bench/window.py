@@ -20,7 +20,8 @@ from rich.console import Console
 
 from app.bench.files import check_writable, write_json
 from app.console import say
-from app.desktop.application import check_display, favour_window, make_application
+from app.desktop.application import favour_window, make_application
+from app.desktop.display import check_display
 from app.desktop.main_window import MainWindow
 from app.desktop.preferences import Preferences
 from app.desktop.theme import apply_theme

@@ -1,9 +1,7 @@
 """Starts Qt and the window, and turns what stands in the way into one line."""
 
 import gc
-import logging
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -11,15 +9,14 @@ from pathlib import Path
 import cv2
 from PySide6.QtCore import QLibraryInfo, QLocale, QTimer, QTranslator
 from PySide6.QtGui import QIcon
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 
+from app.desktop.display import check_display
 from app.desktop.icons import icon
 from app.desktop.preferences import Preferences
 from app.desktop.theme import apply_theme
 from engine import __version__
-from engine.errors import UsageError
-
-LOGGER = logging.getLogger(__name__)
+from engine.stopping import StopRequest
 
 SWITCH_S = 0.001
 SIGNAL_LOOK_MS = 200
@@ -29,7 +26,7 @@ _CV2_VARIABLES = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR")
 
 
 def run_app(source: str | None = None, *, preferences_file: Path | None = None) -> int:
-    """Open the window and return the exit code once it is closed.
+    """Open the window and return the exit code once it is closed, by hand or by Ctrl-C or SIGTERM.
 
     Args:
         source: to open at once, as the command line names it.
@@ -44,20 +41,21 @@ def run_app(source: str | None = None, *, preferences_file: Path | None = None) 
     apply_theme(application, preferences.theme)
     from app.desktop.main_window import MainWindow
 
-    window = MainWindow(preferences)
-    before = signal.signal(signal.SIGINT, lambda *_: window.close())
-    look = QTimer(application, interval=SIGNAL_LOOK_MS)
-    look.timeout.connect(lambda: None)
-    look.start()
-    window.show()
-    favour_window()
-    if source is not None:
-        window.sources.open_text(source)
-    try:
-        return application.exec()
-    finally:
-        window.shut_down()
-        signal.signal(signal.SIGINT, before)
+    with StopRequest() as stop:
+        window = MainWindow(preferences)
+        look = QTimer(application, interval=SIGNAL_LOOK_MS)
+        look.timeout.connect(lambda: _close_if(stop, window))
+        look.start()
+        window.show()
+        favour_window()
+        if source is not None:
+            window.sources.open_text(source)
+        try:
+            code = application.exec()
+        finally:
+            look.stop()
+            window.shut_down()
+    return stop.exit_code or code
 
 
 def make_application(arguments: list[str]) -> QApplication:
@@ -96,19 +94,6 @@ def favour_window() -> None:
     sys.setswitchinterval(SWITCH_S)
 
 
-def check_display() -> None:
-    """Refuse to start Qt where it would abort the process.
-
-    Raises:
-        UsageError: Linux without an X or Wayland display.
-    """
-    platform = os.environ.get("QT_QPA_PLATFORM", "").split(":")[0]
-    if platform in ("offscreen", "minimal", "vnc", "linuxfb", "eglfs"):
-        return
-    if sys.platform.startswith("linux") and not (
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    ):
-        raise UsageError(
-            "there is no display to open a window on (DISPLAY and WAYLAND_DISPLAY are empty); "
-            "`steadypose track` and `steadypose live` work without one"
-        )
+def _close_if(stop: StopRequest, window: QWidget) -> None:
+    if stop.requested:
+        window.close()
