@@ -6,10 +6,10 @@ shown. `app.desktop.plots_data.SeriesStore` can collect results before that and 
 
 import logging
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QFileDialog, QLabel, QSizePolicy, QVBoxLayout, QWidget
@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QFileDialog, QLabel, QSizePolicy, QVBoxLayout, QWi
 from app.desktop.plots_bar import PlotsBar
 from app.desktop.plots_data import Quantity, SeriesStore, Table
 from app.desktop.plots_export import write_series
+from app.desktop.plots_pace import Pace
 from app.desktop.plots_stack import PlotStack
 from app.desktop.plots_view import Look, PlotCard, line_colour
 from app.desktop.stage_colours import OverlayPalette
@@ -28,8 +29,10 @@ from engine.tracking.angles import joint_triples
 LOGGER = logging.getLogger(__name__)
 
 MAX_PLOTS = 4
-REDRAW_MS = 67
-"""Between redraws: 15 a second."""
+PACE_S = 1 / 15, 0.5
+"""Of each plot, shortest and longest time between two drawings, s."""
+SHARE = 0.2
+"""Of the window's time that drawing plots may take: the video comes first."""
 _THIN_POINTS = (3600, 2400)
 """Lines become thin above the first number of points in all plots, and wide again below the second."""
 FIRST_PLOTS = (Quantity("angle", "left_knee"), Quantity("y", "left_wrist"))
@@ -65,7 +68,10 @@ class PlotsPanel(QWidget):
         self._names: dict[int, str] = {}
         self._palette: OverlayPalette = "colour-blind"
         self._drawn_version = -1
-        self._drawn: tuple[Table, dict[int, np.ndarray]] | None = None
+        self._pace = Pace(PACE_S[0], SHARE, PACE_S[1])
+        self._painted_s = 0.0
+        self._due: list[PlotCard] = []
+        self._due_range = 0.0, 0.0
         self._legend_of: tuple[list[int], frozenset[int] | None] | None = None
         self._exporter: threading.Thread | None = None
         self._export_message = ""
@@ -86,8 +92,9 @@ class PlotsPanel(QWidget):
         self._stack = PlotStack()
         self._build()
         self._timer = QTimer(self)
-        self._timer.setInterval(REDRAW_MS)
-        self._timer.timeout.connect(self._redraw_if_new)
+        self._timer.setSingleShot(True)
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self._draw_next)
         if self._store.skeleton is not None:
             self.set_skeleton(self._store.skeleton)
         self._bar.set_full(False)
@@ -198,31 +205,16 @@ class PlotsPanel(QWidget):
             self._exporter = None
 
     def redraw(self) -> None:
-        """Draw what is known now."""
-        self._drawn_version = self._shown_store.version
-        first, last = self._time_range()
-        if not self.paused:
-            for card in self._cards:
-                card.set_time_range(first, last)
-        table = self._shown_store.read(self.quantities, raw=self.raw, since_s=first, until_s=last)
-        people, chosen = table.people(), self._bar.chosen
-        shown = [person for person in people if chosen is None or person in chosen]
-        rows = {person: table.rows_of(person) for person in shown}
-        self._drawn = table, rows
-        self._thin = len(self._cards) * sum(map(len, rows.values())) > _THIN_POINTS[self._thin]
-        for card in self._cards:
-            card.set_thin(self._thin)
-            card.draw(table, rows, raw=self.raw)
-        self._bar.set_exportable(bool(shown) and bool(self._cards))
-        if (people, chosen) != self._legend_of:
-            self._legend_of = people, chosen
-            self._update_people()
+        """Draw what is known now, all plots at once."""
+        self._begin_round()
+        while self._due:
+            self._draw_card(self._due.pop(0))
 
     def showEvent(self, event: QShowEvent) -> None:
         """Draw from now on."""
         super().showEvent(event)
         self.redraw()
-        self._timer.start()
+        self._timer.start(0)
 
     def hideEvent(self, event: QHideEvent) -> None:
         """Cost nothing while nobody looks."""
@@ -282,12 +274,53 @@ class PlotsPanel(QWidget):
         first = max(newest - self.span_s, 0.0)
         return first, first + self.span_s
 
-    def _redraw_if_new(self) -> None:
-        if self._shown_store.version != self._drawn_version:
-            self.redraw()
+    def _draw_next(self) -> None:
+        """Draw one plot, when it is time; the next one in another turn, so that nothing waits for all."""
+        now_s, parts = time.perf_counter(), max(1, len(self._cards))
+        painted_s = sum(card.painted_s for card in self._cards)
+        self._pace.spend(max(0.0, painted_s - self._painted_s))
+        self._painted_s = painted_s
+        wait_s = self._pace.wait_s(now_s, parts)
+        if wait_s == 0:
+            if not self._due and self._shown_store.version != self._drawn_version:
+                self._begin_round()
+            if self._due:
+                self._pace.begin(now_s)
+                self._draw_card(self._due.pop(0))
+                self._pace.spend(time.perf_counter() - now_s)
+            wait_s = PACE_S[0] / parts
+        self._timer.start(max(1, round(wait_s * 1000)))
+
+    def _begin_round(self) -> None:
+        """Let every plot be drawn once, all of them with what is known now."""
+        self._drawn_version = self._shown_store.version
+        self._due = list(self._cards)
+        self._due_range = self._time_range()
+        if not self._due:
+            self._show_people(self._shown_store.read([]).people())
+            self._bar.set_exportable(False)
+
+    def _draw_card(self, card: PlotCard) -> None:
+        first, last = self._due_range
+        table = self._shown_store.read([card.quantity], raw=self.raw, since_s=first, until_s=last)
+        people, chosen = table.people(), self._bar.chosen
+        self._show_people(people)
+        rows = {person: table.rows_of(person) for person in people if chosen is None or person in chosen}
+        self._thin = len(self._cards) * sum(map(len, rows.values())) > _THIN_POINTS[self._thin]
+        if not self.paused:
+            card.set_time_range(first, last)
+        card.set_thin(self._thin)
+        card.draw(table, rows, raw=self.raw)
+        self._bar.set_exportable(bool(rows))
+
+    def _show_people(self, people: list[int]) -> None:
+        if (people, self._bar.chosen) != self._legend_of:
+            self._legend_of = people, self._bar.chosen
+            self._update_people()
 
     def _set_paused(self, paused: bool) -> None:
         self._frozen = self._store.copy() if paused else None
+        self._stack.set_linked(paused)
         for card in self._cards:
             card.set_movable(paused)
         self.redraw()
@@ -323,9 +356,8 @@ class PlotsPanel(QWidget):
         return self._names.get(track_id) or self.tr("Person {0}").format(track_id)
 
     def _point(self, time_s: float) -> None:
-        if self._drawn is not None:
-            for card in self._cards:
-                card.show_cursor(time_s, *self._drawn)
+        for card in self._cards:
+            card.show_cursor(time_s)
 
     def _ask_export(self) -> None:
         self._bar.set_paused(True)

@@ -11,12 +11,13 @@ _SPACING = 8
 
 
 class PlotStack(QScrollArea):
-    """Lays out plots whose time axes are linked, and says so where there is none."""
+    """Lays out plots, links their time axes on demand, and says so where there is none."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.cards: list[PlotCard] = []
         self._columns = 1
+        self._linked = False
         self.empty = QLabel()
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.empty.setWordWrap(True)
@@ -61,7 +62,7 @@ class PlotStack(QScrollArea):
         card.deleteLater()
 
     def arrange(self) -> None:
-        """Put all plots in their places and link their time axes."""
+        """Put all plots in their places."""
         self._columns = self._fitting_columns()
         self._grid.removeWidget(self.empty)
         self.empty.setVisible(not self.cards)
@@ -69,10 +70,15 @@ class PlotStack(QScrollArea):
             self._grid.addWidget(self.empty, 0, 0)
         for position, card in enumerate(self.cards):
             self._grid.addWidget(card, *divmod(position, self._columns))
-            card.view_box.setXLink(None if position == 0 else self.cards[0].view_box)
             card.set_bottom(position + self._columns >= len(self.cards))
         for column in (0, 1):
             self._grid.setColumnStretch(column, int(column < self._columns))
+        self._link()
+
+    def set_linked(self, linked: bool) -> None:
+        """Let all time axes move as one, or each by itself: then one can be drawn without the others."""
+        self._linked = linked
+        self._link()
 
     def show_last(self) -> None:
         """Scroll to the last plot once it has its place."""
@@ -83,6 +89,11 @@ class PlotStack(QScrollArea):
         super().resizeEvent(event)
         if self._fitting_columns() != self._columns:
             self.arrange()
+
+    def _link(self) -> None:
+        for card in self.cards:
+            first = self.cards[0] if self._linked else card
+            card.view_box.setXLink(None if card is first else first.view_box)
 
     def _scroll_to_last(self) -> None:
         if self.cards:

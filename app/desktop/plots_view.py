@@ -1,15 +1,18 @@
 """One plot: a header that says what it shows, and the lines of everybody through time."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QPalette
+from PySide6.QtGui import QColor, QFont, QPaintEvent, QPalette
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from app.desktop.icons import icon
+from app.desktop.plots_axis import PlotAxis, TimeAxis
 from app.desktop.plots_data import Array, Kind, Quantity, Table, break_gaps, thin_out
 from app.desktop.plots_words import quantity_title, quantity_unit
 from app.desktop.stage_colours import OverlayPalette, person_colour
@@ -65,12 +68,13 @@ class PlotCard(QFrame):
         self._curves: dict[tuple[int, bool], pg.PlotCurveItem] = {}
         self._values: tuple[float, float] | None = None
         self._thin = False
+        self._drawn: tuple[Table, Mapping[int, np.ndarray]] | None = None
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.setAutoFillBackground(True)
         self.setBackgroundRole(QPalette.ColorRole.Base)
         self.setMinimumHeight(MIN_HEIGHT)
         self.setAccessibleName(quantity_title(quantity))
-        self._plot = pg.PlotWidget(axisItems={"bottom": _TimeAxis("bottom"), "left": _ValueAxis("left")})
+        self._plot = _Plot(axisItems={"bottom": TimeAxis("bottom"), "left": PlotAxis("left")})
         self._plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._plot.setFrameShape(QFrame.Shape.NoFrame)
         self._plot.setMinimumSize(0, 0)
@@ -116,7 +120,7 @@ class PlotCard(QFrame):
         self._style_curves()
 
     def set_thin(self, thin: bool) -> None:
-        """Draw lines of one pixel, which are painted several times faster than wider ones."""
+        """Draw lines of one pixel, which are painted twice as fast as wider ones."""
         if thin != self._thin:
             self._thin = thin
             self._style_curves()
@@ -132,6 +136,11 @@ class PlotCard(QFrame):
         self._item.setMouseEnabled(x=movable, y=False)
         self._plot.setCursor(Qt.CursorShape.OpenHandCursor if movable else Qt.CursorShape.ArrowCursor)
 
+    @property
+    def painted_s(self) -> float:
+        """Seconds that painting the plot took, of all times together."""
+        return self._plot.painted_s
+
     def set_time_range(self, first_s: float, last_s: float) -> None:
         """Show a stretch of time."""
         self._item.setXRange(first_s, last_s, padding=0)
@@ -144,6 +153,7 @@ class PlotCard(QFrame):
             rows: person to their rows in it; others are not drawn.
             raw: with a thin dotted line of the raw values.
         """
+        self._drawn = table, rows
         drawn: set[tuple[int, bool]] = set()
         low, high = np.inf, -np.inf
         for is_raw in (True, False) if raw else (False,):
@@ -163,18 +173,21 @@ class PlotCard(QFrame):
         for key in set(self._curves) - drawn:
             self._item.removeItem(self._curves.pop(key))
         self._empty.setVisible(not drawn)
-        self._item.getAxis("left").setStyle(showValues=bool(drawn))
+        self._item.getAxis("left").set_written(bool(drawn))
         if low <= high:
             self._set_value_range(low, high)
+        # Left to the painting, new ranges would ask for a second one.
+        self._plot.scene().prepareForPaint()
 
-    def show_cursor(self, time_s: float, table: Table, rows: Mapping[int, np.ndarray]) -> None:
+    def show_cursor(self, time_s: float) -> None:
         """Mark a time and write everybody's value there into the header; NaN takes both away."""
-        shown = bool(np.isfinite(time_s))
+        shown = bool(np.isfinite(time_s)) and self._drawn is not None
         self._cursor.setVisible(shown)
-        if not shown:
+        if self._drawn is None or not shown:
             self._readout.setText("")
             return
         self._cursor.setValue(time_s)
+        table, rows = self._drawn
         column = table.columns.get((self.quantity, False))
         parts = []
         for track_id, positions in rows.items():
@@ -229,8 +242,8 @@ class PlotCard(QFrame):
         curve = self._curves.get((track_id, is_raw))
         if curve is None:
             curve = pg.PlotCurveItem(antialias=True)
-            # One path has smooth joints; dots are several times faster as single segments.
-            curve.setSegmentedLineMode("on" if is_raw else "off")
+            # A path takes six times as long, for joints that nobody sees at this width.
+            curve.setSegmentedLineMode("on")
             curve.setZValue(1 if is_raw else 2)
             self._curves[track_id, is_raw] = curve
             self._style_curve(track_id, is_raw)
@@ -244,6 +257,8 @@ class PlotCard(QFrame):
             pen = pg.mkPen(colour, width=_RAW_PX, style=Qt.PenStyle.DotLine)
         else:
             pen = pg.mkPen(colour, width=_THIN_PX if self._thin else _LINE_PX)
+            # Wider caps would show as knots where the segments overlap.
+            pen.setCapStyle(Qt.PenCapStyle.FlatCap)
         self._curves[track_id, is_raw].setPen(pen)
 
     def _style_curves(self) -> None:
@@ -294,30 +309,17 @@ class PlotCard(QFrame):
         self.pointed.emit(float(self.view_box.mapSceneToView(place).x()) if inside else float("nan"))
 
 
-class _TimeAxis(pg.AxisItem):
-    """Seconds of the source, from a minute on as m:ss."""
+class _Plot(pg.PlotWidget):
+    """A plot that knows how long painting it takes."""
 
-    def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
-        digits = 0 if spacing >= 1 else 1 if spacing >= 0.1 else 2
-        return [_clock(value, digits) for value in values]
+    def __init__(self, **options: Any) -> None:
+        self.painted_s = 0.0
+        super().__init__(**options)
 
-
-class _ValueAxis(pg.AxisItem):
-    """Values as plain numbers, without powers of ten."""
-
-    def __init__(self, side: str) -> None:
-        super().__init__(side)
-        self.enableAutoSIPrefix(False)
-
-
-def _clock(seconds: float, digits: int) -> str:
-    if seconds < 60:
-        return f"{seconds:.{digits}f} s"
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(int(minutes), 60)
-    width = 2 if digits == 0 else 3 + digits
-    tail = f"{minutes:02d}:{rest:0{width}.{digits}f}" if hours else f"{minutes}:{rest:0{width}.{digits}f}"
-    return f"{hours}:{tail}" if hours else tail
+    def paintEvent(self, event: QPaintEvent) -> None:
+        began_s = time.perf_counter()
+        super().paintEvent(event)
+        self.painted_s += time.perf_counter() - began_s
 
 
 def _value_at(times: Array, values: Array, time_s: float) -> float:

@@ -82,6 +82,61 @@ def test_results_are_drawn_by_a_timer_while_it_is_seen_and_not_otherwise(panel: 
     assert panel._drawn_version == drawn
 
 
+def test_plots_are_drawn_one_after_the_other_and_never_two_in_one_turn(panel: PlotsPanel, qtbot: QtBot):
+    drawn: list[Quantity] = []
+    panel.redraw()
+    panel._timer.stop()
+    draw_card = panel._draw_card
+    panel._draw_card = lambda card: (drawn.append(card.quantity), draw_card(card))
+    panel.add_result(make_result(90, 1, 2, 3))
+    panel._draw_next()
+    assert drawn == [KNEE] and panel._timer.isActive()
+    panel.add_result(make_result(91, 1, 2, 3))
+    panel._draw_next()
+    assert drawn == [KNEE], "it is not time yet"
+    panel._pace.begin(float("-inf"))
+    panel._draw_next()
+    assert drawn == [KNEE, WRIST]
+    assert len({card.time_range for card in panel._cards}) == 1, "a round shows one stretch of time"
+    panel._timer.stop()
+
+
+def test_plots_that_take_long_are_drawn_less_often(panel: PlotsPanel, monkeypatch: pytest.MonkeyPatch):
+    panel.redraw()
+    monkeypatch.setattr(plots_view.PlotCard, "painted_s", 0.0)
+    panel.add_result(make_result(90, 1, 2))
+    panel._draw_next()
+    soon = panel._timer.interval()
+    panel._pace.spend(0.04)
+    panel._draw_next()
+    assert panel._timer.interval() > 100 > soon
+    panel._timer.stop()
+
+
+def test_axes_move_together_while_paused_and_by_themselves_while_running(panel: PlotsPanel):
+    first, second = (card.view_box for card in panel._cards)
+    assert second.linkedView(0) is None
+    panel.set_paused(True)
+    assert second.linkedView(0) is first
+    panel.set_paused(False)
+    assert second.linkedView(0) is None
+
+
+def test_a_new_range_is_painted_once(panel: PlotsPanel, qtbot: QtBot):
+    panel.show()
+    qtbot.waitExposed(panel)
+    panel._timer.stop()
+    qtbot.wait(50)
+    painted: list[int] = []
+    panel._cards[0]._plot.scene().sigPrepareForPaint.connect(lambda: painted.append(1))
+    for index in range(90, 300):
+        panel.add_result(make_result(index, 1, 2))
+    panel._begin_round()
+    panel._draw_card(panel._cards[0])
+    qtbot.wait(100)
+    assert len(painted) == 2, "once to prepare, and once to paint"
+
+
 def test_plots_are_added_up_to_four_and_removed(panel: PlotsPanel, qtbot: QtBot):
     for name in ("nose", "left_hip", "right_hip"):
         panel.add_plot(Quantity("speed", name))
