@@ -114,12 +114,14 @@ class LiveSession:
                 self._state = "playing"
                 self._player.clock.stop()
         self._stir()
+        self._wake()
 
     def pause(self) -> None:
         """Stay at the frame shown."""
         with self._changed:
             self._stay()
         self._stir()
+        self._wake()
 
     def step(self, count: int) -> None:
         """Pause, and go so many frames on, or back where negative; live sources only go on."""
@@ -127,6 +129,7 @@ class LiveSession:
             self._stay()
             self._steps += count
         self._stir()
+        self._wake()
 
     def seek(self, time_s: float) -> None:
         """Show the frame at a time of a file; live sources cannot be sought and ignore it."""
@@ -135,6 +138,7 @@ class LiveSession:
                 self._state = "paused"
             self._seek_s, self._steps = max(0.0, time_s), 0
         self._stir()
+        self._wake()
 
     def set_speed(self, speed: float) -> None:
         """Play files `speed` times as fast as they were taken, infinitely: as fast as it goes."""

@@ -3,10 +3,19 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from PySide6.QtCore import QByteArray, Qt, QTimer
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication, QKeySequence, QUndoStack
-from PySide6.QtWidgets import QApplication, QDialog, QDockWidget, QMainWindow, QTabWidget, QWidget
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import (
+    QCloseEvent,
+    QDragEnterEvent,
+    QDropEvent,
+    QGuiApplication,
+    QKeyEvent,
+    QKeySequence,
+    QUndoStack,
+)
+from PySide6.QtWidgets import QApplication, QDialog, QMainWindow, QTabWidget, QWidget
 
+from app.batch_item import QueueOptions
 from app.batch_queue import BatchQueue
 from app.desktop.about import about_dialog, copy_diagnostics, shortcuts_dialog
 from app.desktop.actions import make_actions
@@ -22,7 +31,7 @@ from app.desktop.playback_control import NOTICE_S, PlaybackControl
 from app.desktop.plots_control import PlotsControl
 from app.desktop.preferences import Preferences
 from app.desktop.preset_bar import PresetBar
-from app.desktop.recording_control import RecordingControl, open_path
+from app.desktop.recording_control import RecordingControl
 from app.desktop.session import Session
 from app.desktop.settings_control import SettingsControl
 from app.desktop.settings_panel import SettingsPanel
@@ -30,12 +39,12 @@ from app.desktop.source_control import SourceControl
 from app.desktop.status_line import StatusLine
 from app.desktop.theme import Role, ThemeName, apply_theme
 from app.desktop.view_control import ViewControl
+from app.desktop.window_layout import WindowLayout
+from engine.settings import TrackSettings
+from engine.sources.address import mask_address
 
 NUMBERS_MS = 500
-LAYOUT_VERSION = 1
-DEFAULT_SIZE = (1360, 860)
-RIGHT_PX, PLOTS_PX = 300, 260
-"""First width of the panels on the right, and height of the plots."""
+LIVE_TAB = 0
 
 
 class MainWindow(QMainWindow):
@@ -61,7 +70,8 @@ class MainWindow(QMainWindow):
         self.batch = BatchTab(self.queue)
         self.actions_by_name = make_actions(self)
         self.tabs = self._make_tabs()
-        self.docks = self._make_docks()
+        self.window_layout = self._make_layout()
+        self.docks = self.window_layout.docks
         self._connect()
         self._fill_menus()
         self.status_line = StatusLine(self.statusBar())
@@ -70,7 +80,6 @@ class MainWindow(QMainWindow):
         self._timer.start()
         self._down = False
         self.setAcceptDrops(True)
-        self.setDockNestingEnabled(True)
         self._restore()
         self._show_title()
 
@@ -86,35 +95,19 @@ class MainWindow(QMainWindow):
         self.setCentralWidget(tabs)
         return tabs
 
-    def _make_docks(self) -> dict[str, QDockWidget]:
+    def _make_layout(self) -> WindowLayout:
         self.plots = PlotsControl(self.session, self.preferences, self)
-        right, bottom = Qt.DockWidgetArea.RightDockWidgetArea, Qt.DockWidgetArea.BottomDockWidgetArea
         self.settings_panel = SettingsPanel(self.presets, self.controls)
-        parts: tuple[tuple[str, str, QWidget, Qt.DockWidgetArea], ...] = (
-            ("settings", self.tr("Settings"), self.settings_panel, right),
-            ("people", self.tr("People"), self.people, right),
-            ("numbers", self.tr("Numbers"), self.numbers, right),
-            ("models", self.tr("Models"), self.models, right),
-            ("plots", self.tr("Plots"), self.plots.holder, bottom),
-        )
-        docks: dict[str, QDockWidget] = {}
-        for name, title, widget, area in parts:
-            dock = QDockWidget(title, self)
-            dock.setObjectName(name)
-            dock.setWidget(widget)
-            self.addDockWidget(area, dock)
-            docks[name] = dock
-        for name in ("people", "numbers", "models"):
-            self.tabifyDockWidget(docks["settings"], docks[name])
-        docks["settings"].raise_()
-        docks["models"].visibilityChanged.connect(self._fill_models)
-        docks["models"].hide()
-        docks["plots"].hide()
-        self.resizeDocks([docks["settings"]], [RIGHT_PX], Qt.Orientation.Horizontal)
-        self.resizeDocks([docks["plots"]], [PLOTS_PX], Qt.Orientation.Vertical)
-        self.setTabPosition(right, QTabWidget.TabPosition.North)
-        self.setCorner(Qt.Corner.BottomRightCorner, right)
-        return docks
+        panels: dict[str, tuple[str, QWidget]] = {
+            "settings": (self.tr("Settings"), self.settings_panel),
+            "people": (self.tr("People"), self.people),
+            "numbers": (self.tr("Numbers"), self.numbers),
+            "models": (self.tr("Models"), self.models),
+            "plots": (self.tr("Plots"), self.plots.holder),
+        }
+        layout = WindowLayout(self, self.tabs, panels, self.preferences)
+        layout.docks["models"].visibilityChanged.connect(self._fill_models)
+        return layout
 
     def _connect(self) -> None:
         actions, session, page = self.actions_by_name, self.session, self.page
@@ -125,15 +118,21 @@ class MainWindow(QMainWindow):
         self.settings = SettingsControl(
             session, self.controls, self.presets, self.models, self.preferences, self
         )
-        for part in (self.view, self.recording, self.settings, self.plots):
+        for part in (self.sources, self.view, self.recording, self.settings, self.plots):
             part.told.connect(self.tell)
+        self.sources.opened.connect(lambda: self.tabs.setCurrentIndex(LIVE_TAB))
         self.view.names_changed.connect(lambda: self.recording.set_names(self.view.names))
         self.view.names_changed.connect(lambda: self.plots.set_names(self.view.names))
         self.view.region_changed.connect(self.settings.set_region)
-        self.settings.models_wanted.connect(lambda: self.show_dock("models"))
+        self.view.palette_changed.connect(self.plots.set_palette)
+        self.plots.set_palette(self.view.options.palette)
+        self.recording.skeleton_fixed.connect(self.settings.fix_skeleton)
+        self.settings.models_wanted.connect(lambda: self.window_layout.show_dock("models"))
         self.settings.settled.connect(self._share_settings)
         session.status_changed.connect(self._show_title)
-        self.batch.open_requested.connect(open_path)
+        self.batch.open_requested.connect(self.recording.open_path)
+        self.batch.options_changed.connect(self._remember_batch)
+        QGuiApplication.styleHints().colorSchemeChanged.connect(self._follow_desktop)
         slots: dict[str, Callable[[], object]] = {
             "quit": self.close,
             "diagnostics": self._copy_diagnostics,
@@ -143,7 +142,7 @@ class MainWindow(QMainWindow):
         for name, slot in slots.items():
             actions[name].triggered.connect(slot)
         actions["fullscreen"].toggled.connect(self._set_fullscreen)
-        self._share_settings()
+        self._restore_batch()
         self._request = session.status.request
 
     def _fill_menus(self) -> None:
@@ -155,10 +154,17 @@ class MainWindow(QMainWindow):
         self.menuBar().insertMenu(menus["Playback"].menuAction(), edit)
         edit.addAction(undo)
         edit.addAction(redo)
+        # A menu bar that is hidden, as on the full screen, has no keys.
+        self.addActions([undo, redo])
         edit.addSeparator()
         reset = edit.addAction(icon("reset"), self.tr("&Reset all settings"))
         reset.triggered.connect(self.controls.reset_all)
+        menus["File"].insertMenu(self.actions_by_name["open_demo"], self.sources.recent_menu)
         add_docks(menus["View"], self.docks)
+        put_back = menus["View"].addAction(icon("reset"), self.tr("Reset &window layout"))
+        put_back.setObjectName("reset_layout")
+        put_back.setToolTip(self.tr("Put all panels where they were at first"))
+        put_back.triggered.connect(self.window_layout.reset)
         add_choices(
             menus["View"],
             self.preferences.theme,
@@ -173,12 +179,12 @@ class MainWindow(QMainWindow):
     def tell(self, role: Role, text: str) -> None:
         """Show a sentence above the stage for a while."""
         timeout_s = NOTICE_S if role in ("accent", "good") else 2 * NOTICE_S
+        text = mask_address(text)
         self.page.notices.show_notice(text, role, timeout_s=timeout_s, key=text)
 
     def show_dock(self, name: str) -> None:
         """Bring a panel to the front."""
-        self.docks[name].show()
-        self.docks[name].raise_()
+        self.window_layout.show_dock(name)
 
     def set_theme(self, name: ThemeName) -> None:
         """Take another look and remember it."""
@@ -187,6 +193,10 @@ class MainWindow(QMainWindow):
         assert isinstance(application, QApplication)
         apply_theme(application, name)
 
+    def _follow_desktop(self) -> None:
+        if self.preferences.theme == "system":
+            self.set_theme("system")
+
     def _fill_models(self, visible: bool) -> None:
         if visible:
             self.docks["models"].visibilityChanged.disconnect(self._fill_models)
@@ -194,7 +204,7 @@ class MainWindow(QMainWindow):
 
     def _show_title(self) -> None:
         request = self.session.status.request
-        self.setWindowTitle(f"{request.label} – SteadyPose" if request else "SteadyPose")
+        self.setWindowTitle(f"{mask_address(request.label)} – SteadyPose" if request else "SteadyPose")
         if request != self._request:
             self._request = request
             self.view.set_region(None)
@@ -211,7 +221,17 @@ class MainWindow(QMainWindow):
         self.status_line.show_numbers(self.session.status, numbers)
 
     def _share_settings(self) -> None:
-        self.queue.set_options(self.batch.options_with(self.settings.settings))
+        self.queue.set_options(self.batch.options_with(_everywhere(self.settings.settings)))
+
+    def _restore_batch(self) -> None:
+        options = self.preferences.get("batch", QueueOptions, self.queue.options)
+        self.queue.set_options(replace(options, settings=_everywhere(self.settings.settings)))
+        self.batch.show_options()
+
+    def _remember_batch(self) -> None:
+        # The settings are remembered once for all, and files are replaced only when asked for anew.
+        write = replace(self.queue.options.write, overwrite=False)
+        self.preferences.set("batch", replace(self.queue.options, settings=TrackSettings(), write=write))
 
     def _copy_diagnostics(self) -> None:
         copy_diagnostics(self.session.status, self.session.numbers())
@@ -221,37 +241,29 @@ class MainWindow(QMainWindow):
         dialog.open()
 
     def _set_fullscreen(self, on: bool) -> None:
-        for part in (self.menuBar(), self.tool_bar, self.statusBar(), self.tabs.tabBar()):
-            part.setVisible(not on)
+        self.window_layout.set_fullscreen(on)
         if on:
-            self._docks_before = [dock for dock in self.docks.values() if dock.isVisible()]
-            for dock in self._docks_before:
-                dock.hide()
-            self.showFullScreen()
-        else:
-            for dock in self._docks_before:
-                dock.show()
-            self.showNormal()
+            self.tell("accent", self.tr("F11 or Escape leaves the full screen"))
 
     # --- remembering, dropping, ending -------------------------------------------------------------------
 
     def _restore(self) -> None:
-        geometry, state = self.preferences.bytes("geometry"), self.preferences.bytes("state")
-        if geometry.isEmpty() or not self.restoreGeometry(geometry):
-            available = QGuiApplication.primaryScreen().availableGeometry()
-            self.resize(min(DEFAULT_SIZE[0], available.width()), min(DEFAULT_SIZE[1], available.height()))
-        if not state.isEmpty():
-            self.restoreState(state, LAYOUT_VERSION)
+        self.window_layout.restore()
         self.controls.set_open_sections(
             self.preferences.get("open_sections", list[str], self.controls.open_sections())
         )
 
     def _remember(self) -> None:
-        if not self.isFullScreen():
-            self.preferences.set_bytes("geometry", QByteArray(self.saveGeometry()))
-            self.preferences.set_bytes("state", QByteArray(self.saveState(LAYOUT_VERSION)))
+        self.window_layout.remember()
         self.preferences.set("open_sections", self.controls.open_sections())
         self.preferences.sync()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Leave the full screen with Escape, where nobody else wants it."""
+        if event.key() == Qt.Key.Key_Escape and self.isFullScreen():
+            self.actions_by_name["fullscreen"].setChecked(False)
+        else:
+            super().keyPressEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Accept files and addresses; the batch tab takes its own."""
@@ -275,6 +287,8 @@ class MainWindow(QMainWindow):
         self._down = True
         self._timer.stop()
         self._remember()
+        # Nobody has to look at a window that waits for files to be finished.
+        self.hide()
         self.recording.close()
         self.session.close()
         self.settings.close()
@@ -283,3 +297,8 @@ class MainWindow(QMainWindow):
         self.models.shut_down()
         self.batch.close_queue()
         self.queue.close()
+
+
+def _everywhere(settings: TrackSettings) -> TrackSettings:
+    """Return settings without a region, which belongs to the source that it was drawn in."""
+    return settings.model_copy(update={"estimator": settings.estimator.model_copy(update={"region": None})})

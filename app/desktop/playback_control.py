@@ -1,6 +1,8 @@
 """Connects the session with the stage, the transport bar and the playback actions."""
 
+import math
 from collections.abc import Mapping
+from pathlib import Path
 
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QAction
@@ -9,10 +11,18 @@ from app.desktop.live_page import LivePage
 from app.desktop.session import Session
 from app.desktop.theme import Role
 from app.desktop.transport import SPEEDS
-from engine.live_values import LiveResult, Notice
+from engine.live_values import LiveResult, Notice, SourceRequest
+from engine.sources.address import SCHEMES, mask_address, scheme_of
 
 SKIP_S = 5.0
+NOTHING_SHOWN = ("empty", "opening", "failed")
+"""States in which no picture is shown."""
 NOTICE_S = 8.0
+NEVER_VIDEO = frozenset(
+    (".csv", ".doc", ".docx", ".flac", ".htm", ".html", ".json", ".md", ".mp3", ".npy", ".npz", ".onnx",
+     ".pdf", ".pth", ".py", ".safetensors", ".txt", ".wav", ".xlsx", ".xml", ".yaml", ".yml", ".zip")
+)  # fmt: skip
+"""Suffixes of files that are neither video nor picture, however often they are tried."""
 ROLES: dict[str, Role] = {"info": "accent", "good": "good", "warning": "warning", "bad": "bad"}
 
 
@@ -24,6 +34,7 @@ class PlaybackControl(QObject):
     ) -> None:
         super().__init__(parent)
         self._session, self._page, self._actions = session, page, actions
+        self._request: SourceRequest | None = None
         transport = page.transport
         transport.play_toggled.connect(self.toggle_play)
         transport.stepped.connect(session.live.step)
@@ -59,21 +70,32 @@ class PlaybackControl(QObject):
     def show_status(self) -> None:
         """Bring the page and the bars into the state of the session."""
         status, page = self._session.status, self._page
+        if status.request != self._request:
+            self._request = status.request
+            page.view.clear()
+            page.transport.timeline.reset()
         shown = page.view.painted_result is not None or page.stack.currentWidget() is page.view
         if status.state == "empty":
             page.view.clear()
             page.show_page(page.welcome)
         elif status.state == "failed":
             page.view.clear()
-            page.error.show_error(status.message, self.tr("Try again, or choose another source."))
+            again = retry_may_help(status.request)
+            advice = self.tr("Try again, or choose another source.")
+            page.error.show_error(
+                mask_address(status.message),
+                advice if again else self.tr("Choose another source."),
+                can_retry=again,
+            )
             page.show_page(page.error)
         elif status.state == "opening":
             page.view.clear()
             page.transport.timeline.reset()
-            page.loading.show_loading(status.message)
+            page.loading.show_loading(mask_address(status.message))
             page.show_page(page.loading)
         elif not shown:
-            page.loading.show_loading(self.tr("Loading the models"), status.loading or "")
+            text = self.tr("Waiting for the first picture") if status.ready else self.tr("Loading the models")
+            page.loading.show_loading(text, status.loading or "")
             page.show_page(page.loading)
         self._show_transport()
 
@@ -84,8 +106,11 @@ class PlaybackControl(QObject):
         here = info is not None
         for name in ("play", "step_on"):
             self._actions[name].setEnabled(here)
-        for name in ("step_back", "skip_back", "skip_on", "to_start", "faster", "slower", "loop"):
+        for name in ("step_back", "skip_back", "skip_on", "to_start"):
             self._actions[name].setEnabled(here and not live)
+        for name in ("faster", "slower", "loop"):
+            # Without a source they are for the next one.
+            self._actions[name].setEnabled(not live)
         transport.set_live(live)
         transport.set_playing(status.playing)
         if live:
@@ -94,16 +119,20 @@ class PlaybackControl(QObject):
                 "paused": (self.tr("Paused"), "warning"),
                 "reconnecting": (status.message or self.tr("Reconnecting"), "warning"),
             }
-            transport.set_state(*texts.get(status.state, (status.message, "warning")))
+            text, role = texts.get(status.state, (status.message, "warning"))
+            transport.set_state(mask_address(text), role)
         elif info is not None:
             transport.set_time(status.position_s, info.duration_s)
 
     def _follow(self, live: LiveResult) -> None:
+        if self._session.status.state in NOTHING_SHOWN:
+            # A source that is being left goes on until the next one is there.
+            return
         self._page.transport.timeline.add_people(live.result.frame.time_s, len(live.result.people))
 
     def _show_result(self, live: LiveResult) -> None:
         status, skeleton = self._session.status, self._session.live.skeleton
-        if skeleton is None or status.state in ("empty", "opening", "failed"):
+        if skeleton is None or status.state in NOTHING_SHOWN:
             return
         self._page.view.show_result(live, skeleton)
         self._page.show_page(self._page.view)
@@ -113,8 +142,9 @@ class PlaybackControl(QObject):
 
     def _show_notice(self, notice: Notice) -> None:
         timeout_s = NOTICE_S if notice.role in ("info", "good") else 2 * NOTICE_S
+        text = mask_address(notice.text)
         self._page.notices.show_notice(
-            notice.text, ROLES[notice.role], timeout_s=timeout_s, key=f"{notice.key}: {notice.text}"
+            text, ROLES[notice.role], timeout_s=timeout_s, key=f"{notice.key}: {text}"
         )
 
     def _note_painted(self) -> None:
@@ -125,10 +155,18 @@ class PlaybackControl(QObject):
     def _retry(self) -> None:
         request = self._session.status.request
         if request is not None:
-            self._session.live.open(request)
+            self._session.open(request)
+        else:
+            self._session.load_models()
+            self._session.live.close_source()
 
     def _skip(self, seconds: float) -> None:
-        self._session.live.seek(max(0.0, self._session.live.status.position_s + seconds))
+        info, timeline = self._session.status.info, self._page.transport.timeline
+        if info is not None:
+            # Shown at once, so that the next press goes on from there.
+            wanted_s = min(max(0.0, timeline.position_s + seconds), info.duration_s or math.inf)
+            self._page.transport.set_time(wanted_s, info.duration_s)
+            self._session.live.seek(wanted_s)
 
     def _change_speed(self, steps: int) -> None:
         place = SPEEDS.index(self._page.transport.speed) + steps
@@ -139,3 +177,13 @@ class PlaybackControl(QObject):
     def _set_loop(self, loop: bool) -> None:
         self._page.transport.set_loop(loop)
         self._session.live.set_loop(loop)
+
+
+def retry_may_help(request: SourceRequest | None) -> bool:
+    """Whether the same may go better another time; a kind that is not understood stays so."""
+    if request is None:
+        return True
+    scheme = scheme_of(str(request.spec))
+    if scheme is not None:
+        return scheme in SCHEMES
+    return Path(request.spec).suffix.lower() not in NEVER_VIDEO

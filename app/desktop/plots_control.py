@@ -12,6 +12,7 @@ from app.desktop.plots_data import Quantity, SeriesStore
 from app.desktop.plots_holder import PlotsHolder
 from app.desktop.preferences import Preferences
 from app.desktop.session import Session
+from app.desktop.stage_colours import OverlayPalette
 from engine.live_values import LiveResult
 from engine.skeleton import Skeleton
 
@@ -45,6 +46,7 @@ class PlotsControl(QObject):
         super().__init__(parent)
         self._session, self._preferences = session, preferences
         self._names: Mapping[int, str] = {}
+        self._palette: OverlayPalette = "colour-blind"
         self._sequence = -1
         self._skeleton: Skeleton | None = None
         self.store = SeriesStore()
@@ -57,6 +59,12 @@ class PlotsControl(QObject):
         self._names = dict(names)
         if self.panel is not None:
             self.panel.show_person_names(self._names)
+
+    def set_palette(self, palette: OverlayPalette) -> None:
+        """Show people in the colours that they have on the stage."""
+        self._palette = palette
+        if self.panel is not None:
+            self.panel.set_person_palette(palette)
 
     def close(self) -> None:
         """Wait until nothing is loaded or written any more."""
@@ -88,6 +96,7 @@ class PlotsControl(QObject):
         self.panel = PlotsPanel(self.store, first)
         self.panel.told.connect(lambda text: self.told.emit("accent", text))
         self.panel.show_person_names(self._names)
+        self.panel.set_person_palette(self._palette)
         self.panel.set_view(memory.span_s, raw=memory.raw)
         self.panel.changed.connect(self._remember)
         return self.panel

@@ -35,6 +35,11 @@ class Preferences:
             )
         else:
             store = QSettings(str(path), QSettings.Format.IniFormat)
+        if store.status() != QSettings.Status.NoError:
+            LOGGER.warning(
+                "settings in %s cannot be read, what is damaged begins anew: %s",
+                store.fileName(), store.status().name,
+            )  # fmt: skip
         self._store = store
 
     @property
@@ -54,10 +59,10 @@ class Preferences:
     def get(self, key: str, kind: type[T], default: T) -> T:
         """Return a value saved by `set`, checked against its type; the default where there is none."""
         text = self._store.value(key)
-        if not isinstance(text, str) or not text:
+        if text is None:
             return default
         try:
-            return TypeAdapter(kind).validate_json(text)
+            return TypeAdapter(kind).validate_json(text if isinstance(text, str) else b"")
         except ValidationError as error:
             LOGGER.warning(
                 "setting %s of %s is ignored: %s", key, self._store.fileName(), error.errors()[0]["msg"]

@@ -20,10 +20,12 @@ class RecordingControl(QObject):
     """Begins and ends takes as somebody wants, or as the source does.
 
     Signals:
-        told: (role, sentence).
+        told: (role, sentence). skeleton_fixed: the `Skeleton` of the people in the take that is being
+        recorded, None when there is none.
     """
 
     told = Signal(str, str)
+    skeleton_fixed = Signal(object)
     _broken = Signal()
 
     def __init__(
@@ -40,6 +42,7 @@ class RecordingControl(QObject):
         self._broken.connect(self._settle)
         self.takes = SessionTakes(session.live, self._broken.emit)
         self._shown: TakeStatus | None = None
+        self._recording = False
         self._bar.set_options(
             preferences.get("recording", TakeOptions, TakeOptions(preferences.record_folder, ""))
         )
@@ -49,7 +52,7 @@ class RecordingControl(QObject):
         self._bar.options_changed.connect(self._remember_options)
         self._bar.folder_change_requested.connect(self.choose_folder)
         self._bar.folder_open_requested.connect(self.open_folder)
-        self._bar.take_open_requested.connect(open_path)
+        self._bar.take_open_requested.connect(self.open_path)
         actions["record"].triggered.connect(self.toggle)
         actions["mark"].triggered.connect(self.mark)
         actions["record_folder"].triggered.connect(self.choose_folder)
@@ -83,6 +86,8 @@ class RecordingControl(QObject):
 
     def set_names(self, names: Mapping[int, str]) -> None:
         """Tell people's names for the sidecar."""
+        # A take that has ended by now keeps the names that it had.
+        self._settle()
         self.takes.recorder.set_names(names)
 
     def choose_folder(self) -> None:
@@ -98,9 +103,14 @@ class RecordingControl(QObject):
         """Show the folder with the takes."""
         folder = self._preferences.record_folder
         if folder.is_dir():
-            open_path(folder)
+            self.open_path(folder)
         else:
             self.told.emit("accent", self.tr("{} is made with the first take").format(folder))
+
+    def open_path(self, path: Path) -> None:
+        """Open a file or folder with the program the user has for it."""
+        if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(path))):
+            self.told.emit("warning", self.tr("No program here opens {}").format(path))
 
     # --- what happens ------------------------------------------------------------------------------------
 
@@ -111,8 +121,11 @@ class RecordingControl(QObject):
             lost = self.tr("recording goes on in a new take when it is back")
             ending = lost if ended.lost else self.tr("the take is saved")
             self.told.emit("warning" if ended.lost else "accent", f"{ended.reason}; {ending}")
-        ready = can_record(status)
-        self._bar.set_enabled_for_source(ready, "" if ready else self.tr("Open a source first"))
+        reason = "" if can_record(status) else self.tr("Open a source first")
+        if status.state == "ended":
+            reason = self.tr("The file is at its end; play it again first")
+        ready = not reason
+        self._bar.set_enabled_for_source(ready, reason)
         self._actions["record"].setEnabled(ready or self.takes.recording)
         self._show_take()
 
@@ -120,11 +133,16 @@ class RecordingControl(QObject):
         status, before = self.takes.status, self._shown
         self._shown = status
         self._bar.show_take(status)
-        self._actions["mark"].setEnabled(self.takes.recording)
+        recording = self.takes.recording
+        self._actions["mark"].setEnabled(recording)
+        if recording != self._recording:
+            self._recording = recording
+            self.skeleton_fixed.emit(self._session.live.skeleton if recording else None)
         if status is None:
             return
         if status.state == "failed" and (before is None or before.state != "failed"):
             self.told.emit("bad", status.message)
+            self.takes.stop()
         if status.state in ("done", "failed"):
             self._timer.stop()
         elif not self._timer.isActive():
@@ -136,8 +154,3 @@ class RecordingControl(QObject):
     def _set_folder(self, path: str) -> None:
         self._preferences.record_folder = Path(path)
         self._bar.set_folder(Path(path))
-
-
-def open_path(path: Path) -> None:
-    """Open a file or folder with the program the user has for it."""
-    QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))

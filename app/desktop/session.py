@@ -7,7 +7,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Qt, Signal
 
 from engine.live import LiveSession
-from engine.live_values import LiveNumbers, LiveResult, SessionStatus
+from engine.live_values import LiveNumbers, LiveResult, SessionStatus, SourceRequest
 from engine.settings import TrackSettings
 
 
@@ -35,6 +35,17 @@ class Session(QObject):
         self.live = LiveSession(settings, wake=self._wake, **options)
         self.status: SessionStatus = self.live.status
 
+    def open(self, request: SourceRequest) -> None:
+        """Open a source, and the models if those asked for could not be had before."""
+        self.load_models()
+        self.live.open(request)
+
+    def load_models(self) -> None:
+        """Try again to load the models, where there are none and none are being loaded."""
+        status = self.live.status
+        if not status.ready and status.loading is None:
+            self.live.change_settings(status.settings)
+
     def numbers(self) -> LiveNumbers:
         """Return rates, latencies and what is in use."""
         return self.live.numbers()
@@ -60,7 +71,7 @@ class Session(QObject):
             self._pending = False
         if self._closed:
             return
-        results = self.live.take_results()
+        results = self._take_results()
         status, before = self.live.status, self.status
         self.status = status
         if _visibly(status) != _visibly(before):
@@ -71,6 +82,15 @@ class Session(QObject):
             self.result_shown.emit(results[-1])
         for notice in self.live.take_notices():
             self.noticed.emit(notice)
+
+    def _take_results(self) -> list[LiveResult]:
+        """Return what fits the models in hand; others may have been put in their place meanwhile."""
+        results, skeleton = self.live.take_results(), self.live.skeleton
+        if skeleton is None:
+            return []
+        return [
+            live for live in results if all(len(p.keypoints) == skeleton.count for p in live.result.people)
+        ]
 
 
 def _visibly(status: SessionStatus) -> tuple[object, ...]:

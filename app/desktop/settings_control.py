@@ -9,12 +9,13 @@ from app.desktop.preset_bar import PresetBar
 from app.desktop.presets import PresetStore, shown_name
 from app.desktop.session import Session
 from engine.background import Background
-from engine.choices import list_choices
+from engine.choices import Choices, list_choices
 from engine.errors import SteadyPoseError
 from engine.live_models import needs_models, with_models
 from engine.live_values import LiveResult
 from engine.metrics.steadiness import SteadinessMeter
-from engine.settings import TrackSettings
+from engine.settings import EstimatorSettings, TrackSettings
+from engine.skeleton import Skeleton
 
 STEADINESS_MS = 500
 PRESETS_FILE = "presets.json"
@@ -51,11 +52,12 @@ class SettingsControl(QObject):
         self._store = PresetStore(preferences.folder / PRESETS_FILE)
         self._meter = SteadinessMeter()
         self._sequence = -1
-        self._lister = Background(list_choices, lambda _: None, self._listed.emit, "list choices")
+        self._fixed: Skeleton | None = None
+        self._lister = Background(_list, lambda _: None, self._listed.emit, "list choices")
         self._listed.connect(self._show_choices)
         controls.set_settings(session.status.settings)
         controls.settings_changed.connect(self._change)
-        controls.loading_cancelled.connect(session.live.cancel_loading)
+        controls.loading_cancelled.connect(self._cancel_loading)
         controls.download_wanted.connect(self._download)
         controls.models_wanted.connect(self.models_wanted)
         presets.preset_chosen.connect(self._choose_preset)
@@ -89,6 +91,11 @@ class SettingsControl(QObject):
             self._controls.set_settings(settings.model_copy(update={"estimator": estimator}))
             self._change()
 
+    def fix_skeleton(self, skeleton: Skeleton | None) -> None:
+        """Offer only models with these keypoints, as a take is being written; None offers all again."""
+        self._fixed = skeleton
+        self._list_choices()
+
     # --- what somebody does ------------------------------------------------------------------------------
 
     def _change(self) -> None:
@@ -99,6 +106,14 @@ class SettingsControl(QObject):
         if needs_models(before.estimator, settings.estimator):
             self._list_choices()
         self.settled.emit()
+
+    def _cancel_loading(self) -> None:
+        if self._session.live.status.ready:
+            self._session.live.cancel_loading()
+        else:
+            self.told.emit(
+                "warning", self.tr("There are no other models to stay with; choose others instead")
+            )
 
     def _choose_preset(self, name: str) -> None:
         preset = self._presets.preset_named(name)
@@ -166,7 +181,7 @@ class SettingsControl(QObject):
             self._controls.set_steadiness(meter.jitter_share, meter.jitter_px, meter.lag_ms)
 
     def _list_choices(self) -> None:
-        self._lister.ask(self._controls.settings.estimator)
+        self._lister.ask((self._controls.settings.estimator, self._fixed))
 
     def _show_choices(self) -> None:
         outcome = self._lister.take()
@@ -177,3 +192,8 @@ class SettingsControl(QObject):
             self.told.emit("bad", str(choices))
         else:
             self._controls.set_choices(choices)
+
+
+def _list(wish: tuple[EstimatorSettings, Skeleton | None]) -> Choices:
+    settings, skeleton = wish
+    return list_choices(settings, skeleton=skeleton)

@@ -1,11 +1,12 @@
 """Chooses sources: dialogs, recent ones, files dropped on the window, what the command line named."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QUrl
+from PySide6.QtCore import QObject, QUrl, Signal
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QDialog, QFileDialog, QWidget
+from PySide6.QtWidgets import QDialog, QFileDialog, QMenu, QWidget
 
 from app.desktop.camera_dialog import CameraDialog
 from app.desktop.live_page import LivePage
@@ -15,14 +16,24 @@ from app.desktop.source_dialogs import FolderDialog, StreamDialog
 from app.inputs import NETWORK, VIDEO_SUFFIXES, request_for
 from assets import demo_clip
 from engine.live_values import SourceRequest
+from engine.sources.address import mask_address
 from engine.sources.camera import camera_modes, list_cameras
+
+PLAYED = ("playing", "paused", "ended")
+"""States of a source that could be opened."""
 
 
 class SourceControl(QObject):
     """Turns what somebody picks into a request to the session.
 
-    list_cameras, camera_modes: how cameras are found.
+    list_cameras, camera_modes: how cameras are found. recent_menu: the sources opened lately, for the menus.
+
+    Signals:
+        opened: a source was asked for. told: (role, sentence).
     """
+
+    opened = Signal()
+    told = Signal(str, str)
 
     def __init__(
         self,
@@ -36,6 +47,8 @@ class SourceControl(QObject):
         self._session, self._page, self._preferences, self._window = session, page, preferences, window
         self.list_cameras, self.camera_modes = list_cameras, camera_modes
         self._remembered: SourceRequest | None = None
+        self.recent_menu = QMenu(self.tr("Open &recent"), window)
+        self.recent_menu.setToolTipsVisible(True)
         wanted: dict[str, Callable[[], None]] = {
             "open_camera": self.choose_camera,
             "open_file": self.choose_file,
@@ -59,7 +72,8 @@ class SourceControl(QObject):
 
     def open(self, request: SourceRequest) -> None:
         """Open a source; it is remembered once it plays."""
-        self._session.live.open(request)
+        self._session.open(request)
+        self.opened.emit()
 
     def open_demo(self) -> None:
         """Open the bundled clip."""
@@ -74,11 +88,13 @@ class SourceControl(QObject):
 
     def open_urls(self, urls: list[QUrl]) -> None:
         """Open the first of what was dropped on the window."""
-        for url in urls:
-            text = url.toLocalFile() if url.isLocalFile() else url.toString()
-            if text:
-                self.open_text(text)
-                return
+        texts = [url.toLocalFile() if url.isLocalFile() else url.toString() for url in urls]
+        wanted = [text for text in texts if text]
+        if wanted:
+            self.open_text(wanted[0])
+        if len(wanted) > 1:
+            text = self.tr("Only the first of {} is opened; the batch tab takes many").format(len(wanted))
+            self.told.emit("accent", text)
 
     def choose_camera(self) -> None:
         """Let somebody choose a camera."""
@@ -115,7 +131,8 @@ class SourceControl(QObject):
         dialog.open()
 
     def _open_file_dialog(self, dialog: QFileDialog) -> None:
-        last = next((Path(r.spec).parent for r in self._preferences.recent if Path(r.spec).exists()), None)
+        paths = (Path(request.spec) for request in self._preferences.recent)
+        last = next((path.parent for path in paths if path.is_absolute()), None)
         if last is not None:
             dialog.setDirectory(str(last))
         _delete_when_done(dialog)
@@ -125,19 +142,39 @@ class SourceControl(QObject):
         self._preferences.remove_recent(request)
         self._show_recent()
 
+    def _forget_all(self) -> None:
+        for request in self._preferences.recent:
+            self._preferences.remove_recent(request)
+        self._show_recent()
+
     def _remember(self) -> None:
         status = self._session.status
-        request = status.request
-        if status.state != "playing" or request is None or request == self._remembered:
+        request, info = status.request, status.info
+        if request is None:
+            self._remembered = None
+        if status.state not in PLAYED or request is None or info is None or request == self._remembered:
             return
         self._remembered = request
+        text = str(request.spec)
         # An address with a password in it belongs in no file.
-        if str(request.spec) != str(demo_clip()) and "@" not in str(request.spec):
-            self._preferences.add_recent(request)
-            self._show_recent()
+        if text == str(demo_clip()) or mask_address(text) != text:
+            return
+        if info.path is not None:
+            request = replace(request, spec=Path(request.spec).absolute())
+        self._preferences.add_recent(request)
+        self._show_recent()
 
     def _show_recent(self) -> None:
-        self._page.welcome.set_recent(self._preferences.recent)
+        recent = self._preferences.recent
+        self._page.welcome.set_recent(recent)
+        self.recent_menu.clear()
+        for request in recent:
+            action = self.recent_menu.addAction(mask_address(request.label).replace("&", "&&"))
+            action.setToolTip(mask_address(str(request.spec)))
+            action.triggered.connect(lambda _checked, request=request: self.open(request))
+        self.recent_menu.addSeparator()
+        self.recent_menu.addAction(self.tr("&Clear this list")).triggered.connect(self._forget_all)
+        self.recent_menu.setEnabled(bool(recent))
 
 
 def _delete_when_done(dialog: QDialog) -> None:

@@ -28,11 +28,13 @@ class ViewControl(QObject):
     """What is drawn, who is followed, named and ignored, and where people are looked for.
 
     Signals:
-        names_changed: `names`. region_changed: xyxy frame px or None. told: (role, sentence).
+        names_changed: `names`. region_changed: xyxy frame px or None. palette_changed: `options.palette`.
+        told: (role, sentence).
     """
 
     names_changed = Signal()
     region_changed = Signal(object)
+    palette_changed = Signal(str)
     told = Signal(str, str)
     _saved = Signal()
 
@@ -52,6 +54,7 @@ class ViewControl(QObject):
         self._ignored: frozenset[int] = frozenset()
         self._followed: int | None = None
         self._sequence = -1
+        self._hinted = preferences.get("hinted", bool, False)
         self._saver = Background(_save_image, lambda _: None, self._saved.emit, "save snapshot")
         self._saved.connect(self._tell_saved)
         self.options = preferences.get("overlay", OverlayOptions, OverlayOptions())
@@ -73,6 +76,7 @@ class ViewControl(QObject):
     def set_palette(self, palette: OverlayPalette) -> None:
         """Draw people in other colours."""
         self.set_options(replace(self.options, palette=palette))
+        self.palette_changed.emit(palette)
 
     def set_region(self, region: tuple[float, float, float, float] | None) -> None:
         """Show a region that was set elsewhere."""
@@ -99,6 +103,7 @@ class ViewControl(QObject):
         mirrored.setChecked(self._preferences.get("mirrored", bool, False))
         mirrored.toggled.connect(self._set_mirrored)
         self._page.transport.mirrored_changed.connect(mirrored.setChecked)
+        self._session.status_changed.connect(self._show_mirrored)
         self._set_mirrored(mirrored.isChecked())
         self.set_options(self.options)
 
@@ -132,8 +137,15 @@ class ViewControl(QObject):
 
     def _set_mirrored(self, mirrored: bool) -> None:
         self._preferences.set("mirrored", mirrored)
-        self._page.view.set_mirrored(mirrored)
         self._page.transport.set_mirrored(mirrored)
+        self._show_mirrored()
+
+    def _show_mirrored(self) -> None:
+        info = self._session.status.info
+        live = info is not None and info.live
+        # Files are shown as they are; a mirror is for who stands before a camera.
+        self._page.view.set_mirrored(live and self._actions["mirrored"].isChecked())
+        self._actions["mirrored"].setEnabled(live)
 
     def _change_region(self, region: tuple[float, float, float, float] | None) -> None:
         self._actions["region"].setChecked(False)
@@ -149,6 +161,17 @@ class ViewControl(QObject):
             self._show_book()
             self.names_changed.emit()
         self._people.show_people(live.result.people, live.result.frame.time_s)
+        if live.result.people and not self._hinted:
+            self._hint()
+
+    def _hint(self) -> None:
+        """Tell once in a lifetime what cannot be seen."""
+        self._hinted = True
+        self._preferences.set("hinted", True)
+        text = self.tr(
+            "Click a person to follow them, right-click to name or ignore them; R records, F1 lists all keys"
+        )
+        self.told.emit("accent", text)
 
     def _rename(self, track_id: int, name: str) -> None:
         self.names = {**self.names, track_id: name} if name else _without(self.names, track_id)
