@@ -1,19 +1,29 @@
-"""Versions, keys and diagnostics: what somebody reads, or copies into a report."""
+"""Versions, licences, keys and diagnostics: what somebody reads, or copies into a report."""
 
 import platform
-import sys
-from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
+from html import escape
+from importlib.metadata import PackageNotFoundError, metadata, version
 
-from PySide6.QtCore import QCoreApplication, Qt, qVersion
-from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtCore import QCoreApplication, QSize, Qt, qVersion
+from PySide6.QtGui import QAction, QGuiApplication
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
+from app.desktop.figures import scaled
 from app.desktop.icons import icon
 from engine import __version__
 from engine.live_values import LiveNumbers, SessionStatus
 
 PACKAGES = ("PySide6-Essentials", "openvino", "onnxruntime", "opencv-python", "av", "numpy", "pyqtgraph")
+_ICON_PX = 80
 
 
 def package_versions() -> dict[str, str]:
@@ -25,6 +35,16 @@ def package_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return versions
+
+
+def package_licence(package: str) -> str:
+    """Return the licence that an installed package states, "" where it states none in a line."""
+    stated = metadata(package)
+    classes = [line for line in stated.get_all("Classifier", []) if line.startswith("License ::")]
+    for text in (stated.get("License-Expression"), stated.get("License"), *classes):
+        if text and "\n" not in text.strip():
+            return text.rsplit(" :: ", 1)[-1].strip()
+    return ""
 
 
 def diagnostics(status: SessionStatus, numbers: LiveNumbers) -> str:
@@ -67,65 +87,92 @@ def about_dialog(parent: QWidget, copy: QAction) -> QDialog:
     Args:
         parent: the window. copy: copies the diagnostics.
     """
-
-    def tr(text: str) -> str:
-        return QCoreApplication.translate("About", text)
-
-    rows = "".join(
-        f"<tr><td>{name}&nbsp;&nbsp;</td><td>{installed}</td></tr>"
-        for name, installed in {
-            "Python": sys.version.split()[0],
-            "Qt": qVersion(),
-            **package_versions(),
-        }.items()
-    )
-    text = (
-        f"<h2>SteadyPose {__version__}</h2><p>{tr('Follows people through live pictures and videos.')}</p>"
-        f"<p>{tr('Everything is computed on this computer; no picture leaves it.')}</p>"
-        f"<table>{rows}</table>"
-        f"<p>{tr('SteadyPose: Apache License 2.0. Qt and PySide6, used unchanged: LGPL 3.')}</p>"
-    )
-    return _text_dialog(parent, tr("About SteadyPose"), text, copy)
-
-
-def shortcuts_dialog(parent: QWidget, actions: Mapping[str, QAction]) -> QDialog:
-    """Return the dialog that lists all keys."""
-    native = QKeySequence.SequenceFormat.NativeText
-    rows = "".join(
-        f"<tr><td>{action.text().replace('&', '').rstrip('…')}&nbsp;&nbsp;&nbsp;</td>"
-        f"<td><b>{' , '.join(key.toString(native) for key in action.shortcuts())}</b></td></tr>"
-        for action in actions.values()
-        if action.shortcuts()
-    )
-    title = QCoreApplication.translate("About", "Keyboard shortcuts")
-    return _text_dialog(parent, title, f"<h3>{title}</h3><table cellspacing='2'>{rows}</table>", None)
-
-
-def _text_dialog(parent: QWidget, title: str, text: str, copy: QAction | None) -> QDialog:
     dialog = QDialog(parent)
-    dialog.setWindowTitle(title)
-    label = QLabel(text)
-    label.setTextInteractionFlags(
-        Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
+    dialog.setWindowTitle(QCoreApplication.translate("About", "About SteadyPose"))
+    picture = QLabel()
+    picture.setPixmap(icon("steadypose").pixmap(QSize(_ICON_PX, _ICON_PX), dialog.devicePixelRatioF()))
+    picture.setAlignment(Qt.AlignmentFlag.AlignTop)
+    words = QVBoxLayout()
+    words.setSpacing(8)
+    title = _text(f"SteadyPose {__version__}")
+    title.setFont(scaled(title.font(), 1.6))
+    words.addWidget(title)
+    words.addWidget(
+        _text(QCoreApplication.translate("About", "Follows people through live pictures and videos."))
+    )
+    words.addWidget(
+        _text(
+            QCoreApplication.translate(
+                "About", "Everything is computed on this computer; no picture leaves it."
+            )
+        )
+    )
+    words.addSpacing(8)
+    words.addLayout(_package_grid())
+    words.addSpacing(8)
+    words.addWidget(
+        _text(
+            QCoreApplication.translate(
+                "About",
+                "SteadyPose is free software under the Apache License 2.0. Qt and PySide6 are used unchanged "
+                "under the LGPL 3. Models have licences of their own, which the list of models shows.",
+            )
+        )
     )
     row = QHBoxLayout()
-    if copy is not None:
-        picture = QLabel()
-        picture.setPixmap(icon("steadypose").pixmap(96, 96))
-        picture.setAlignment(Qt.AlignmentFlag.AlignTop)
-        row.addWidget(picture)
-        row.addSpacing(16)
-    row.addWidget(label)
-    buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-    buttons.rejected.connect(dialog.reject)
-    if copy is not None:
-        button = buttons.addButton(copy.text().replace("&", ""), QDialogButtonBox.ButtonRole.ActionRole)
-        button.setIcon(copy.icon())
-        button.clicked.connect(copy.trigger)
+    row.setSpacing(24)
+    row.addWidget(picture)
+    row.addLayout(words, 1)
+    button = QPushButton(copy.icon(), copy.text())
+    button.setToolTip(copy.toolTip())
+    button.clicked.connect(copy.trigger)
+    button.setAutoDefault(False)
+    close = close_box(dialog)
+    close.addButton(button, QDialogButtonBox.ButtonRole.ActionRole)
     column = QVBoxLayout(dialog)
     column.setContentsMargins(16, 16, 16, 16)
     column.setSpacing(16)
     column.addLayout(row)
-    column.addWidget(buttons)
+    column.addStretch(1)
+    column.addWidget(close)
+    dialog.setMinimumWidth(520)
     dialog.finished.connect(dialog.deleteLater)
     return dialog
+
+
+def close_box(dialog: QDialog) -> QDialogButtonBox:
+    """Return the row of buttons of a dialog that is only read, with the one that closes it."""
+    box = QDialogButtonBox()
+    close = QPushButton(QCoreApplication.translate("About", "Cl&ose"))
+    close.setToolTip(QCoreApplication.translate("About", "Close this window (Esc)"))
+    close.setDefault(True)
+    box.addButton(close, QDialogButtonBox.ButtonRole.RejectRole)
+    box.rejected.connect(dialog.reject)
+    return box
+
+
+def _package_grid() -> QGridLayout:
+    grid = QGridLayout()
+    grid.setHorizontalSpacing(24)
+    grid.setVerticalSpacing(4)
+    heads = (
+        QCoreApplication.translate("About", "Made with"),
+        QCoreApplication.translate("About", "Version"),
+        QCoreApplication.translate("About", "Licence"),
+    )
+    rows = [("Python", platform.python_version(), "PSF-2.0")]
+    rows += [(name, installed, package_licence(name)) for name, installed in package_versions().items()]
+    for column, head in enumerate(heads):
+        grid.addWidget(_text(f"<b>{escape(head)}</b>"), 0, column, Qt.AlignmentFlag.AlignTop)
+    for line, cells in enumerate(rows, start=1):
+        for column, cell in enumerate(cells):
+            grid.addWidget(_text(cell), line, column, Qt.AlignmentFlag.AlignTop)
+    grid.setColumnStretch(2, 1)
+    return grid
+
+
+def _text(text: str) -> QLabel:
+    label = QLabel(text)
+    label.setWordWrap(" " in text)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return label

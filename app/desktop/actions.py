@@ -7,64 +7,272 @@ from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QWidget
 
 from app.desktop.icons import icon
+from app.desktop.translatable import QT_TRANSLATE_NOOP
 
 
 @dataclass(frozen=True, slots=True)
 class ActionSpec:
     """One action: `text` with its mnemonic, keys, what it does in a sentence, icon; `on`: its first state if
-    it is a switch."""
+    it is a switch; `short`: its text in the tool bar, else `text`."""
 
     text: str
     keys: tuple[str, ...] = ()
     tip: str = ""
     icon: str = ""
     on: bool | None = None
+    short: str = ""
 
-
-_CONTEXT = "Actions"
 
 ACTIONS: dict[str, ActionSpec] = {
-    "open_camera": ActionSpec("&Camera…", ("Ctrl+K",), "Choose a camera", "camera"),
-    "open_file": ActionSpec("&Open video…", ("Ctrl+O",), "Open a video file", "file"),
-    "open_folder": ActionSpec("Open image &folder…", ("Ctrl+Shift+O",), "Open a folder of images", "folder"),
-    "open_stream": ActionSpec("Open &network stream…", ("Ctrl+U",), "Open an RTSP or HTTP address", "stream"),
-    "open_demo": ActionSpec("Open &demo", ("Ctrl+D",), "Play the bundled clip", "demo"),
-    "close_source": ActionSpec("&Close source", ("Ctrl+W",), "Close the source and choose another", "close"),
-    "snapshot": ActionSpec("&Save snapshot", ("S",), "Save the picture with what is drawn on it", "snapshot"),
-    "quit": ActionSpec("&Quit", ("Ctrl+Q",), "End the program"),
-    "play": ActionSpec("&Play or pause", ("Space",), "Play, or stay at this frame", "play"),
-    "step_back": ActionSpec("Step &back", ("Left",), "Go one frame back", "step-back"),
-    "step_on": ActionSpec("Step &forward", ("Right",), "Go one frame on", "step-forward"),
-    "skip_back": ActionSpec("5 seconds back", ("Shift+Left",), "Go five seconds back"),
-    "skip_on": ActionSpec("5 seconds forward", ("Shift+Right",), "Go five seconds on"),
-    "to_start": ActionSpec("To the &start", ("Home",), "Go to the first frame"),
-    "faster": ActionSpec("F&aster", ("]",), "Play faster"),
-    "slower": ActionSpec("S&lower", ("[",), "Play slower"),
-    "loop": ActionSpec("L&oop", ("L",), "Begin again at the end", "loop", on=False),
-    "record": ActionSpec("&Record or stop", ("R",), "Begin a take, or end it", "record"),
-    "mark": ActionSpec("Set &marker", ("M",), "Mark this moment in the take", "marker"),
-    "record_folder": ActionSpec("Change &folder…", (), "Choose where takes are written", "folder"),
-    "open_record_folder": ActionSpec("&Show folder", (), "Open the folder with the takes", "open"),
-    "limbs": ActionSpec("S&keleton", ("1",), "Draw limbs", "demo", on=True),
-    "keypoints": ActionSpec("&Keypoints", ("2",), "Draw keypoints, predicted ones hollow", "follow", on=True),
-    "boxes": ActionSpec("&Boxes", ("3",), "Draw each person's box", "boxes", on=False),
-    "ids": ActionSpec("&Numbers and names", ("4",), "Write each person's number or name", "ids", on=True),
-    "trails": ActionSpec("&Trails", ("5",), "Draw where people came from", "trails", on=False),
-    "angles": ActionSpec("Joint &angles", ("6",), "Write joint angles in degrees", "angles", on=False),
-    "raw": ActionSpec("&Raw keypoints", ("7",), "Draw keypoints before smoothing as well", "raw", on=False),
-    "heatmap": ActionSpec("&Heatmap", ("8",), "Colour where the network sees keypoints", "heatmap", on=False),
-    "mirrored": ActionSpec("&Mirror the view", ("I",), "Show the picture as in a mirror", "mirror", on=False),
-    "region": ActionSpec("Region of &interest", ("G",), "Follow only people in a box", "region", on=False),
-    "clear_region": ActionSpec("&Clear region", ("Shift+G",), "Follow people in the whole picture again"),
-    "unfollow": ActionSpec("Follow &nobody", ("Shift+F",), "Let go of the person who is followed"),
-    "zoom_in": ActionSpec("Zoom &in", ("+", "="), "Larger", "zoom-in"),
-    "zoom_out": ActionSpec("Zoom &out", ("-",), "Smaller", "zoom-out"),
-    "fit": ActionSpec("&Fit", ("0",), "Show the whole picture", "fit"),
-    "fullscreen": ActionSpec("&Full screen", ("F11",), "Use the whole screen", "fullscreen", on=False),
-    "diagnostics": ActionSpec("&Copy diagnostics", (), "Copy versions, machine and state as text", "copy"),
-    "about": ActionSpec("&About SteadyPose", (), "Versions and licences", "info"),
-    "shortcuts": ActionSpec("&Keyboard shortcuts", ("F1",), "List all keys", "info"),
-}  # fmt: skip
+    "open_camera": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "Open &camera…"),
+        ("Ctrl+K",),
+        QT_TRANSLATE_NOOP("Actions", "Choose a camera"),
+        "camera",
+        short=QT_TRANSLATE_NOOP("Actions", "Camera"),
+    ),
+    "open_file": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "&Open video…"),
+        ("Ctrl+O",),
+        QT_TRANSLATE_NOOP("Actions", "Open a video file"),
+        "file",
+        short=QT_TRANSLATE_NOOP("Actions", "Video"),
+    ),
+    "open_folder": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "Open image &folder…"),
+        ("Ctrl+Shift+O",),
+        QT_TRANSLATE_NOOP("Actions", "Open a folder of images"),
+        "folder",
+    ),
+    "open_stream": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "Open &network stream…"),
+        ("Ctrl+U",),
+        QT_TRANSLATE_NOOP("Actions", "Open an RTSP or HTTP address"),
+        "stream",
+        short=QT_TRANSLATE_NOOP("Actions", "Stream"),
+    ),
+    "open_demo": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "Open &demo"),
+        ("Ctrl+D",),
+        QT_TRANSLATE_NOOP("Actions", "Play the bundled clip"),
+        "demo",
+        short=QT_TRANSLATE_NOOP("Actions", "Demo"),
+    ),
+    "close_source": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "C&lose source"),
+        ("Ctrl+W",),
+        QT_TRANSLATE_NOOP("Actions", "Close the source and choose another"),
+        "close",
+    ),
+    "snapshot": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "&Save snapshot"),
+        ("S",),
+        QT_TRANSLATE_NOOP("Actions", "Save the picture with what is drawn on it"),
+        "snapshot",
+    ),
+    "quit": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "&Quit"),
+        ("Ctrl+Q",),
+        QT_TRANSLATE_NOOP("Actions", "End the program"),
+    ),
+    "play": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "&Play or pause"),
+        ("Space",),
+        QT_TRANSLATE_NOOP("Actions", "Play, or stay at this frame"),
+        "play",
+    ),
+    "step_back": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "Step &back"),
+        ("Left",),
+        QT_TRANSLATE_NOOP("Actions", "Go one frame back"),
+        "step-back",
+    ),
+    "step_on": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "Step &forward"),
+        ("Right",),
+        QT_TRANSLATE_NOOP("Actions", "Go one frame on"),
+        "step-forward",
+    ),
+    "skip_back": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "5 seconds back"),
+        ("Shift+Left",),
+        QT_TRANSLATE_NOOP("Actions", "Go five seconds back"),
+    ),
+    "skip_on": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "5 seconds forward"),
+        ("Shift+Right",),
+        QT_TRANSLATE_NOOP("Actions", "Go five seconds on"),
+    ),
+    "to_start": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "To the &start"),
+        ("Home",),
+        QT_TRANSLATE_NOOP("Actions", "Go to the first frame"),
+    ),
+    "faster": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "F&aster"),
+        ("]",),
+        QT_TRANSLATE_NOOP("Actions", "Play faster"),
+    ),
+    "slower": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "S&lower"),
+        ("[",),
+        QT_TRANSLATE_NOOP("Actions", "Play slower"),
+    ),
+    "loop": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "L&oop"),
+        ("L",),
+        QT_TRANSLATE_NOOP("Actions", "Begin again at the end"),
+        "loop",
+        on=False,
+    ),
+    "record": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "&Record or stop"),
+        ("R",),
+        QT_TRANSLATE_NOOP("Actions", "Begin a take, or end it"),
+        "record",
+    ),
+    "mark": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "Set &marker"),
+        ("M",),
+        QT_TRANSLATE_NOOP("Actions", "Mark this moment in the take"),
+        "marker",
+    ),
+    "record_folder": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "Change &folder…"),
+        (),
+        QT_TRANSLATE_NOOP("Actions", "Choose where takes are written"),
+        "folder",
+    ),
+    "open_record_folder": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "&Show folder"),
+        (),
+        QT_TRANSLATE_NOOP("Actions", "Open the folder with the takes"),
+        "open",
+    ),
+    "limbs": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "S&keleton"),
+        ("1",),
+        QT_TRANSLATE_NOOP("Actions", "Draw limbs"),
+        "skeleton",
+        on=True,
+    ),
+    "keypoints": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "&Keypoints"),
+        ("2",),
+        QT_TRANSLATE_NOOP("Actions", "Draw keypoints, predicted ones hollow"),
+        "keypoints",
+        on=True,
+    ),
+    "boxes": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "&Boxes"),
+        ("3",),
+        QT_TRANSLATE_NOOP("Actions", "Draw each person's box"),
+        "boxes",
+        on=False,
+    ),
+    "ids": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "&Numbers and names"),
+        ("4",),
+        QT_TRANSLATE_NOOP("Actions", "Write each person's number or name"),
+        "ids",
+        on=True,
+    ),
+    "trails": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "&Trails"),
+        ("5",),
+        QT_TRANSLATE_NOOP("Actions", "Draw where people came from"),
+        "trails",
+        on=False,
+    ),
+    "angles": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "Joint &angles"),
+        ("6",),
+        QT_TRANSLATE_NOOP("Actions", "Write joint angles in degrees"),
+        "angles",
+        on=False,
+    ),
+    "raw": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "&Raw keypoints"),
+        ("7",),
+        QT_TRANSLATE_NOOP("Actions", "Draw keypoints before smoothing as well"),
+        "raw",
+        on=False,
+    ),
+    "heatmap": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "&Heatmap"),
+        ("8",),
+        QT_TRANSLATE_NOOP("Actions", "Colour where the network sees keypoints"),
+        "heatmap",
+        on=False,
+    ),
+    "mirrored": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "&Mirror the view"),
+        ("I",),
+        QT_TRANSLATE_NOOP("Actions", "Show the picture as in a mirror"),
+        "mirror",
+        on=False,
+    ),
+    "region": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "Region of &interest"),
+        ("G",),
+        QT_TRANSLATE_NOOP("Actions", "Follow only people in a box"),
+        "region",
+        on=False,
+    ),
+    "clear_region": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "&Clear region"),
+        ("Shift+G",),
+        QT_TRANSLATE_NOOP("Actions", "Follow people in the whole picture again"),
+    ),
+    "unfollow": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "Follow &nobody"),
+        ("Shift+F",),
+        QT_TRANSLATE_NOOP("Actions", "Let go of the person who is followed"),
+    ),
+    "zoom_in": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "Zoom &in"),
+        ("+", "="),
+        QT_TRANSLATE_NOOP("Actions", "Larger"),
+        "zoom-in",
+    ),
+    "zoom_out": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "Zoom &out"),
+        ("-",),
+        QT_TRANSLATE_NOOP("Actions", "Smaller"),
+        "zoom-out",
+    ),
+    "fit": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "&Fit"),
+        ("0",),
+        QT_TRANSLATE_NOOP("Actions", "Show the whole picture"),
+        "fit",
+    ),
+    "fullscreen": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "&Full screen"),
+        ("F11",),
+        QT_TRANSLATE_NOOP("Actions", "Use the whole screen"),
+        "fullscreen",
+        on=False,
+    ),
+    "diagnostics": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "&Copy diagnostics"),
+        (),
+        QT_TRANSLATE_NOOP("Actions", "Copy versions, machine and state as text"),
+        "copy",
+    ),
+    "about": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "&About SteadyPose"),
+        (),
+        QT_TRANSLATE_NOOP("Actions", "Versions and licences"),
+        "info",
+    ),
+    "shortcuts": ActionSpec(
+        QT_TRANSLATE_NOOP("Actions", "&Keyboard shortcuts"),
+        ("F1",),
+        QT_TRANSLATE_NOOP("Actions", "List all keys"),
+        "info",
+    ),
+}
 """Name to action; the texts are translated when the actions are made."""
 
 
@@ -81,9 +289,12 @@ def make_actions(window: QWidget) -> dict[str, QAction]:
         action.setStatusTip(translate(spec.tip))
         if spec.icon:
             action.setIcon(icon(spec.icon))
+        if spec.short:
+            action.setIconText(translate(spec.short))
         if spec.on is not None:
             action.setCheckable(True)
             action.setChecked(spec.on)
+            action.setIconVisibleInMenu(False)  # there it would stand in the place of the check mark
         window.addAction(action)
         actions[name] = action
     return actions
@@ -91,4 +302,4 @@ def make_actions(window: QWidget) -> dict[str, QAction]:
 
 def translate(text: str) -> str:
     """Return an action's text in the user's language."""
-    return QCoreApplication.translate(_CONTEXT, text)
+    return QCoreApplication.translate("Actions", text)

@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QDoubleSpinBox,
     QHBoxLayout,
     QLabel,
-    QProgressBar,
     QPushButton,
     QSizePolicy,
     QToolButton,
@@ -21,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from app.batch_item import BatchTotals, QueueOptions
 from app.console import duration
+from app.desktop.busy_bar import BusyBar
 from app.desktop.icons import icon
 
 _ICON = QSize(18, 18)
@@ -116,7 +116,7 @@ class OptionsRow(QWidget):
         self._beside.clicked.connect(lambda: self.choose_out(None))
         self._video = QCheckBox(self.tr("Annotated &video"))
         self._video.setToolTip(self.tr("Write a video with the people drawn in, beside the CSV"))
-        self._raw = QCheckBox(self.tr("Ra&w values"))
+        self._raw = QCheckBox(self.tr("Ra&w keypoints"))
         self._raw.setToolTip(self.tr("Write keypoints before smoothing too, in columns of their own"))
         for box in (self._video, self._raw):
             box.toggled.connect(lambda _on: self.changed.emit())
@@ -196,10 +196,7 @@ class Footer(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._running = False
-        self._bar = QProgressBar()
-        self._bar.setRange(0, 1000)
-        self._bar.setTextVisible(False)
-        self._bar.setFixedHeight(8)
+        self._bar = BusyBar()
         self._bar.setAccessibleName(self.tr("Progress of the whole queue"))
         self._bar.setToolTip(self.tr("Progress of the whole queue, by the size of the files"))
         self._text = _PathLabel(Qt.TextElideMode.ElideRight)
@@ -227,7 +224,7 @@ class Footer(QWidget):
     def show_totals(self, totals: BatchTotals) -> None:
         """Show how a queue stands."""
         self._running = totals.state == "running"
-        self._bar.setValue(round(1000 * totals.share))
+        self._bar.set_share(totals.share)
         self._bar.setVisible(totals.items > 0)
         self._text.show_text(self._words(totals))
         self._clear.setEnabled(totals.done + totals.cancelled > 0)

@@ -63,7 +63,9 @@ class BusyBar(QProgressBar):
         painter.setBrush(self.palette().color(QPalette.ColorRole.Mid))
         painter.drawRoundedRect(groove, round_px, round_px)
         start, share = self._piece()
-        piece = QRectF(groove.left() + start * groove.width(), groove.top(), share * groove.width(), _HEIGHT)
+        piece = QRectF(
+            groove.left() + start * groove.width(), groove.top(), share * groove.width(), groove.height()
+        )
         painter.setBrush(self.palette().color(QPalette.ColorRole.Highlight))
         painter.drawRoundedRect(piece, round_px, round_px)
 

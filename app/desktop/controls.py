@@ -94,7 +94,7 @@ class ControlsPanel(QWidget):
     def reset_all(self) -> None:
         """Set everything on the panel back to its default, as one change that can be undone."""
         values = {path: value_at(DEFAULTS, path) for path in CONTROLLED}
-        self._push(values, self.tr("Reset all settings"))
+        self._push(values, self.tr("reset of all settings"))
 
     def undo_stack(self) -> QUndoStack:
         """Return where the changes are."""
@@ -193,11 +193,11 @@ class ControlsPanel(QWidget):
 
     def _on_changed(self, key: str, value: Any, drag: int) -> None:
         field = FIELDS[key]
-        text = self.tr("Change “{setting}”").format(setting=self._rows[key].name)
+        text = self.tr("change of “{setting}”").format(setting=self._rows[key].name)
         self._push(field.changes(self._settings, value), text, key=key, drag=drag or None)
 
     def _on_reset(self, key: str) -> None:
-        text = self.tr("Reset “{setting}”").format(setting=self._rows[key].name)
+        text = self.tr("reset of “{setting}”").format(setting=self._rows[key].name)
         self._push(FIELDS[key].defaults(), text)
 
     def _push(self, values: Mapping[str, Any], text: str, *, key: str = "", drag: int | None = None) -> None:

@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.desktop.choice_words import choice_text
 from app.desktop.icons import icon
 from engine.choices import Choice
 from engine.zoo_catalogue import CATALOGUE
@@ -127,14 +128,15 @@ class ChoiceCombo(QComboBox):
             super().keyPressEvent(event)
 
     def _make_item(self, choice: Choice) -> QStandardItem:
-        item = QStandardItem(choice.label)
+        label = choice_text(choice)
+        item = QStandardItem(label)
         item.setData(choice.value, VALUE_ROLE)
         if choice.available:
-            item.setToolTip(choice.label)
+            item.setToolTip(label)
             return item
         item.setData(choice.reason, REASON_ROLE)
         item.setToolTip(choice.reason)
-        item.setData(f"{choice.label}, {choice.reason}", Qt.ItemDataRole.AccessibleTextRole)
+        item.setData(f"{label}, {choice.reason}", Qt.ItemDataRole.AccessibleTextRole)
         if can_download(choice):
             item.setData(True, DOWNLOAD_ROLE)
             item.setData(self.tr("Not downloaded: choose to download"), REASON_ROLE)

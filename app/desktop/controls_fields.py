@@ -8,18 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from app.desktop.translatable import QT_TRANSLATE_NOOP
 from engine.settings import Settings, TrackSettings
 from engine.smoothing_scale import share_of, smoothing_at
 
-CONTEXT = "Controls"
 DEFAULTS = TrackSettings()
 Editor = Literal["choice", "score", "count", "seconds", "auto seconds", "switch", "steadiness"]
 Values = dict[str, Any]
-
-
-def QT_TRANSLATE_NOOP(context: str, text: str) -> str:
-    """Mark a text for `pyside6-lupdate`, which knows this name; Qt's own function is no `str` to mypy."""
-    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from PySide6.QtCore import QCoreApplication, QSize, Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from app.desktop.controls_editors import LEVEL, Editor, make_editor
-from app.desktop.controls_fields import CONTEXT, Section, SettingField
+from app.desktop.controls_fields import Section, SettingField
 from app.desktop.icons import icon
 from engine.settings import TrackSettings
 
@@ -17,7 +17,7 @@ ROW_HEIGHT = 32
 
 def translated(text: str) -> str:
     """Return a text of `controls_fields` in the user's language."""
-    return QCoreApplication.translate(CONTEXT, text)
+    return QCoreApplication.translate("Controls", text)
 
 
 class SettingRow:
@@ -39,7 +39,9 @@ class SettingRow:
         self.reset.setIconSize(QSize(16, 16))
         self.reset.setFixedSize(RESET_SIZE, RESET_SIZE)
         self.reset.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        undo = QCoreApplication.translate(CONTEXT, "Set “{name}” back to its default").format(name=self.name)
+        undo = QCoreApplication.translate("Controls", "Set “{name}” back to its default").format(
+            name=self.name
+        )
         self.reset.setToolTip(undo)
         self.reset.setAccessibleName(undo)
         policy = self.reset.sizePolicy()

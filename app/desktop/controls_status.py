@@ -4,15 +4,15 @@ import math
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPalette, QResizeEvent
-from PySide6.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QWidget
+from PySide6.QtWidgets import QGridLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
+from app.desktop.busy_bar import BusyBar
 from app.desktop.icons import icon
 from app.desktop.theme import Role, status_colour
 
 FULL_LAG_MS = 200.0
 """Lag that fills the meter; from here on a skeleton visibly trails behind a gesture."""
 NOTICEABLE_LAG_MS = 80.0
-PROGRESS_STEPS = 1000
 UNKNOWN = "–"
 GROOVE_SHARE = 0.22
 """How far a groove's colour is from the ground towards the text."""
@@ -138,9 +138,7 @@ class LoadingStrip(QWidget):
         self._full_text = ""
         self._text = QLabel()
         self._text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self._bar = QProgressBar()
-        self._bar.setTextVisible(False)
-        self._bar.setFixedHeight(8)
+        self._bar = BusyBar()
         self._bar.setAccessibleName(self.tr("Loading"))
         cancel = QPushButton(icon("cancel"), self.tr("Cancel"))
         cancel.setToolTip(self.tr("Stop loading and keep what runs now"))
@@ -163,9 +161,7 @@ class LoadingStrip(QWidget):
         self._full_text = text
         self._text.setToolTip(text)
         self._elide()
-        self._bar.setRange(0, 0 if share is None else PROGRESS_STEPS)
-        if share is not None:
-            self._bar.setValue(round(share * PROGRESS_STEPS))
+        self._bar.set_share(share)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Show as much of the text as there is room for."""

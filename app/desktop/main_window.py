@@ -17,7 +17,7 @@ from PySide6.QtWidgets import QApplication, QDialog, QMainWindow, QTabWidget, QW
 
 from app.batch_item import QueueOptions
 from app.batch_queue import BatchQueue
-from app.desktop.about import about_dialog, copy_diagnostics, shortcuts_dialog
+from app.desktop.about import about_dialog, copy_diagnostics
 from app.desktop.actions import make_actions
 from app.desktop.batch_tab import BatchTab
 from app.desktop.controls import ControlsPanel
@@ -35,6 +35,7 @@ from app.desktop.recording_control import RecordingControl
 from app.desktop.session import Session
 from app.desktop.settings_control import SettingsControl
 from app.desktop.settings_panel import SettingsPanel
+from app.desktop.shortcuts import shortcuts_dialog
 from app.desktop.source_control import SourceControl
 from app.desktop.status_line import StatusLine
 from app.desktop.theme import Role, ThemeName, apply_theme

@@ -10,45 +10,51 @@ from PySide6.QtWidgets import QDockWidget, QMainWindow, QMenu, QToolBar, QToolBu
 from app.desktop.icons import icon
 from app.desktop.stage_colours import OverlayPalette
 from app.desktop.theme import THEMES, ThemeName
+from app.desktop.translatable import QT_TRANSLATE_NOOP
 
 Name = TypeVar("Name", bound=str)
 
 _MENUS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("&File", (
+    (QT_TRANSLATE_NOOP("Menus", "&File"), (
         "open_camera", "open_file", "open_folder", "open_stream", "open_demo", "-", "snapshot", "-",
         "close_source", "-", "quit",
     )),
-    ("&Playback", (
+    (QT_TRANSLATE_NOOP("Menus", "&Playback"), (
         "play", "step_back", "step_on", "skip_back", "skip_on", "to_start", "-", "faster", "slower", "loop",
     )),
-    ("&Record", ("record", "mark", "-", "record_folder", "open_record_folder")),
-    ("&View", (
+    (QT_TRANSLATE_NOOP("Menus", "&Record"), ("record", "mark", "-", "record_folder", "open_record_folder")),
+    (QT_TRANSLATE_NOOP("Menus", "&View"), (
         "limbs", "keypoints", "boxes", "ids", "trails", "angles", "raw", "heatmap", "-", "mirrored", "region",
         "clear_region", "unfollow", "-", "zoom_in", "zoom_out", "fit", "fullscreen", "-",
     )),
-    ("&Help", ("shortcuts", "diagnostics", "about")),
+    (QT_TRANSLATE_NOOP("Menus", "&Help"), ("shortcuts", "diagnostics", "about")),
 )  # fmt: skip
 _BAR = (
     "open_camera", "open_file", "open_stream", "open_demo", "-", "snapshot", "region", "mirrored", "-",
-    "limbs", "boxes", "ids", "trails", "angles", "raw", "heatmap", "-", "zoom_out", "fit", "zoom_in",
+    "limbs", "keypoints", "boxes", "ids", "trails", "angles", "raw", "heatmap", "-",
+    "zoom_out", "fit", "zoom_in", "fullscreen",
 )  # fmt: skip
-_CONTEXT = "Menus"
 _THEME_TEXTS: dict[ThemeName, str] = {
-    "system": "As the &system",
-    "light": "&Light",
-    "dark": "&Dark",
-    "high-contrast": "&High contrast",
+    "system": QT_TRANSLATE_NOOP("Menus", "As the &system"),
+    "light": QT_TRANSLATE_NOOP("Menus", "&Light"),
+    "dark": QT_TRANSLATE_NOOP("Menus", "&Dark"),
+    "high-contrast": QT_TRANSLATE_NOOP("Menus", "&High contrast"),
 }
 _PALETTE_TEXTS: dict[OverlayPalette, str] = {
-    "colour-blind": "Safe for the &colour-blind",
-    "vivid": "&Vivid",
-    "high-contrast": "&High contrast",
+    "colour-blind": QT_TRANSLATE_NOOP("Menus", "Safe for the &colour-blind"),
+    "vivid": QT_TRANSLATE_NOOP("Menus", "&Vivid"),
+    "high-contrast": QT_TRANSLATE_NOOP("Menus", "&High contrast"),
 }
 
 
 def translate(text: str) -> str:
     """Return a menu's text in the user's language."""
-    return QCoreApplication.translate(_CONTEXT, text)
+    return QCoreApplication.translate("Menus", text)
+
+
+def menu_groups() -> list[tuple[str, list[str]]]:
+    """Return each menu's title and the names of its actions."""
+    return [(translate(title), [name for name in names if name != "-"]) for title, names in _MENUS]
 
 
 def fill_menus(window: QMainWindow, actions: Mapping[str, QAction]) -> dict[str, QMenu]:
@@ -64,23 +70,26 @@ def fill_menus(window: QMainWindow, actions: Mapping[str, QAction]) -> dict[str,
 
 def fill_bar(window: QMainWindow, actions: Mapping[str, QAction]) -> QToolBar:
     """Make the tool bar."""
-    bar = QToolBar(translate("Tools"), window)
+    bar = QToolBar(QCoreApplication.translate("Menus", "Tools"), window)
     bar.setObjectName("tools")
     bar.setIconSize(QSize(20, 20))
     bar.setMovable(False)
     bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
     _fill(bar, _BAR, actions)
-    for name in ("open_camera", "open_file", "open_demo"):
-        button = bar.widgetForAction(actions[name])
+    for name in _BAR:
+        button = bar.widgetForAction(actions[name]) if name != "-" else None
         if isinstance(button, QToolButton):
-            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            button.setAccessibleName(actions[name].iconText())
+            if name.startswith("open_"):
+                button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
     window.addToolBar(bar)
     return bar
 
 
 def add_docks(menu: QMenu, docks: Mapping[str, QDockWidget]) -> None:
     """Let the docks be shown and hidden from a menu."""
-    sub = menu.addMenu(translate("&Panels"))
+    sub = menu.addMenu(QCoreApplication.translate("Menus", "&Panels"))
     for dock in docks.values():
         sub.addAction(dock.toggleViewAction())
 
@@ -94,8 +103,15 @@ def add_choices(
 ) -> None:
     """Let theme and colours of people be chosen from a menu."""
     texts = {name: _THEME_TEXTS[name] for name in THEMES}
-    _add_group(menu.addMenu(icon("sun"), translate("&Theme")), texts, theme, set_theme)
-    _add_group(menu.addMenu(translate("&Colours of people")), _PALETTE_TEXTS, palette, set_palette)
+    _add_group(
+        menu.addMenu(icon("sun"), QCoreApplication.translate("Menus", "&Theme")), texts, theme, set_theme
+    )
+    _add_group(
+        menu.addMenu(QCoreApplication.translate("Menus", "&Colours of people")),
+        _PALETTE_TEXTS,
+        palette,
+        set_palette,
+    )
 
 
 def _add_group(

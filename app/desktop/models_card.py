@@ -6,13 +6,13 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
-    QProgressBar,
     QPushButton,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
+from app.desktop.busy_bar import BusyBar
 from app.desktop.icons import icon
 from app.desktop.theme import status_colour
 from app.model_rows import ModelRow
@@ -44,9 +44,7 @@ class ModelCard(QFrame):
         self._message = _small_label()
         self._message.setWordWrap(True)
         self._message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._bar = QProgressBar()
-        self._bar.setTextVisible(False)
-        self._bar.setFixedHeight(8)
+        self._bar = BusyBar()
         self._bar.setAccessibleName(self.tr("Progress of {name}").format(name=row.name))
         self.use = self._button("check", self.tr("Use"), self.tr("Track with this model from now on"))
         self.use.clicked.connect(self.use_wanted)
@@ -88,10 +86,8 @@ class ModelCard(QFrame):
         self._bar.setVisible(progress is not None and progress.phase != "waiting")
         if progress is not None:
             self._say(self._describe_progress(progress, stopping), bad=False)
-            known = progress.phase == "downloading" and bool(progress.total_bytes)
-            self._bar.setRange(0, 1000 if known else 0)
-            if known and progress.total_bytes:
-                self._bar.setValue(round(1000 * progress.done_bytes / progress.total_bytes))
+            known = progress.phase == "downloading" and progress.total_bytes
+            self._bar.set_share(progress.done_bytes / progress.total_bytes if known else None)
             self.cancel.setEnabled(not stopping)
         self._show_buttons()
 

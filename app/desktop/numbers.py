@@ -15,9 +15,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.desktop.choice_words import value_text
 from app.desktop.figures import UNKNOWN, format_number, tabular
 from app.desktop.icon_button import IconButton
 from app.desktop.stage_times import StageTimes, in_order, stage_name
+from engine.live_numbers import LATE, UNREADABLE, UNSHOWN
 from engine.live_values import LiveNumbers
 
 
@@ -88,11 +90,11 @@ class NumbersPanel(QScrollArea):
     def _make_speed(self) -> QGridLayout:
         grid = _grid()
         rows = (
-            ("capture_rate", self.tr("frames/s"), self.tr("Frames per second that the source gives")),
-            ("inference_rate", self.tr("frames/s"), self.tr("Frames per second in which people are found")),
+            ("capture_rate", self.tr("fps"), self.tr("Frames per second that the source gives")),
+            ("inference_rate", self.tr("fps"), self.tr("Frames per second in which people are found")),
             (
                 "display_rate",
-                self.tr("frames/s"),
+                self.tr("fps"),
                 self.tr("Frames per second that are painted in this window"),
             ),
             (
@@ -170,26 +172,35 @@ class NumbersPanel(QScrollArea):
 
 def field_name(name: str) -> str:
     """Return what people call a field of `LiveNumbers`."""
-    tr = QCoreApplication.translate
     return {
-        "capture_rate": tr("NumbersPanel", "Capture"),
-        "inference_rate": tr("NumbersPanel", "Inference"),
-        "display_rate": tr("NumbersPanel", "Display"),
-        "latency_p50_ms": tr("NumbersPanel", "Latency p50"),
-        "latency_p95_ms": tr("NumbersPanel", "Latency p95"),
-        "people": tr("NumbersPanel", "People"),
-        "dropped": tr("NumbersPanel", "Dropped"),
-        "mode": tr("NumbersPanel", "Mode"),
-        "models": tr("NumbersPanel", "Models"),
-        "runtime": tr("NumbersPanel", "Runtime"),
-        "precision": tr("NumbersPanel", "Precision"),
-        "device": tr("NumbersPanel", "Device"),
+        "capture_rate": QCoreApplication.translate("NumbersPanel", "Capture"),
+        "inference_rate": QCoreApplication.translate("NumbersPanel", "Inference"),
+        "display_rate": QCoreApplication.translate("NumbersPanel", "Display"),
+        "latency_p50_ms": QCoreApplication.translate("NumbersPanel", "Latency p50"),
+        "latency_p95_ms": QCoreApplication.translate("NumbersPanel", "Latency p95"),
+        "people": QCoreApplication.translate("NumbersPanel", "People"),
+        "dropped": QCoreApplication.translate("NumbersPanel", "Dropped"),
+        "mode": QCoreApplication.translate("NumbersPanel", "Mode"),
+        "models": QCoreApplication.translate("NumbersPanel", "Models"),
+        "runtime": QCoreApplication.translate("NumbersPanel", "Runtime"),
+        "precision": QCoreApplication.translate("NumbersPanel", "Precision"),
+        "device": QCoreApplication.translate("NumbersPanel", "Device"),
     }[name]
+
+
+def cause_text(cause: str) -> str:
+    """Return why frames were dropped, in the user's language."""
+    texts = {
+        LATE: QCoreApplication.translate("NumbersPanel", "Newer frame came first"),
+        UNREADABLE: QCoreApplication.translate("NumbersPanel", "Unreadable"),
+        UNSHOWN: QCoreApplication.translate("NumbersPanel", "Window behind"),
+    }
+    return texts.get(cause) or cause[:1].upper() + cause[1:]
 
 
 def numbers_text(numbers: LiveNumbers) -> str:
     """Return all numbers as lines of text, to be pasted into a message."""
-    units = {"capture_rate": "frames/s", "inference_rate": "frames/s", "display_rate": "frames/s"}
+    units = {"capture_rate": "fps", "inference_rate": "fps", "display_rate": "fps"}
     units |= {"latency_p50_ms": "ms", "latency_p95_ms": "ms"}
     lines = []
     for name, text in _texts(numbers).items():
@@ -214,17 +225,17 @@ def _texts(numbers: LiveNumbers) -> dict[str, str]:
         "latency_p95_ms": format_number(numbers.latency_p95_ms, 0),
         "people": str(numbers.people),
         "dropped": _dropped_text(numbers.dropped),
-        "mode": numbers.mode or UNKNOWN,
+        "mode": value_text(numbers.mode) or UNKNOWN,
         "models": "\n".join(numbers.models) or UNKNOWN,
-        "runtime": numbers.runtime or UNKNOWN,
-        "precision": numbers.precision or UNKNOWN,
+        "runtime": value_text(numbers.runtime) or UNKNOWN,
+        "precision": value_text(numbers.precision) or UNKNOWN,
         "device": numbers.device or UNKNOWN,
     }
 
 
 def _dropped_text(dropped: Mapping[str, int]) -> str:
-    lost = [f"{count} {cause}" for cause, count in dropped.items() if count]
-    return "\n".join(lost) or QCoreApplication.translate("NumbersPanel", "none")
+    lost = [f"{cause_text(cause)}: {count}" for cause, count in dropped.items() if count]
+    return "\n".join(lost) or QCoreApplication.translate("NumbersPanel", "None")
 
 
 def _grid() -> QGridLayout:

@@ -130,10 +130,9 @@ class PersonDelegate(QStyledItemDelegate):
 
     def updateEditorGeometry(self, editor: QWidget, option: QStyleOptionViewItem, index: Index) -> None:
         """Put the line where the name is."""
-        upper, lower = _text_rects(option.rect)
-        place = upper.united(lower)
-        height = min(editor.sizeHint().height(), place.height())
-        editor.setGeometry(place.left() - 4, place.center().y() - height // 2, place.width() + 4, height)
+        upper, _ = _text_rects(option.rect)
+        height = min(editor.sizeHint().height(), upper.height())
+        editor.setGeometry(upper.left() - 4, upper.bottom() - height + 2, upper.width() + 4, height)
 
     def editorEvent(
         self, event: QEvent, model: QAbstractItemModel, option: QStyleOptionViewItem, index: Index

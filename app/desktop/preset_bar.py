@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.desktop.icons import icon
-from app.desktop.presets import BUILT_IN, CONTEXT, MAX_NAME, Preset, matching, name_problem, shown_name
+from app.desktop.presets import BUILT_IN, MAX_NAME, Preset, matching, name_problem, shown_name
 from engine.settings import TrackSettings
 
 
@@ -50,7 +50,7 @@ class PresetBar(QWidget):
         self._pages = QStackedWidget()
         self._pages.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 8, 8, 0)
+        layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(self._pages)
         self._problem = QLabel()
@@ -129,7 +129,7 @@ class PresetBar(QWidget):
         self._combo.clear()
         for preset in self.presets():
             self._combo.addItem(shown_name(preset), preset.name)
-            tip = QCoreApplication.translate(CONTEXT, preset.tip) if preset.tip else shown_name(preset)
+            tip = QCoreApplication.translate("Presets", preset.tip) if preset.tip else shown_name(preset)
             self._combo.setItemData(self._combo.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         if self._own:
             self._combo.insertSeparator(len(BUILT_IN))

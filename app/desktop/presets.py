@@ -14,12 +14,12 @@ from typing import Any
 from pydantic import ValidationError
 from PySide6.QtCore import QCoreApplication
 
-from app.desktop.controls_fields import QT_TRANSLATE_NOOP, differing
+from app.desktop.controls_fields import differing
+from app.desktop.translatable import QT_TRANSLATE_NOOP
 from engine.errors import SinkError, UsageError
 from engine.settings import EstimatorSettings, SmoothingSettings, TrackerSettings, TrackSettings
 from engine.smoothing_scale import smoothing_at
 
-CONTEXT = "Presets"
 MAX_NAME = 40
 
 
@@ -80,7 +80,7 @@ BUILT_IN: tuple[Preset, ...] = (
 
 def shown_name(preset: Preset) -> str:
     """Return a preset's name in the user's language; their own names stay."""
-    return QCoreApplication.translate(CONTEXT, preset.name) if preset.built_in else preset.name
+    return QCoreApplication.translate("Presets", preset.name) if preset.built_in else preset.name
 
 
 def matching(presets: Sequence[Preset], settings: TrackSettings, preferred: str = "") -> Preset | None:
@@ -182,13 +182,15 @@ class PresetStore:
 def name_problem(name: str) -> str:
     """Say what is wrong with a name for a preset of the user; empty if nothing is."""
     if not name:
-        return QCoreApplication.translate(CONTEXT, "A preset needs a name")
+        return QCoreApplication.translate("Presets", "A preset needs a name")
     if len(name) > MAX_NAME:
-        return QCoreApplication.translate(CONTEXT, "A name has at most {most} letters").format(most=MAX_NAME)
+        return QCoreApplication.translate("Presets", "A name has at most {most} letters").format(
+            most=MAX_NAME
+        )
     taken = {text.casefold() for preset in BUILT_IN for text in (preset.name, shown_name(preset))}
     if name.casefold() in taken:
         return QCoreApplication.translate(
-            CONTEXT, "“{name}” comes with the program; take another name"
+            "Presets", "“{name}” comes with the program; take another name"
         ).format(name=name)
     return ""
 

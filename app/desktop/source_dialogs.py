@@ -39,25 +39,32 @@ EXAMPLES = (
 
 def address_problem(address: str) -> str:
     """Return in a line what is wrong with a network address, "" where nothing is."""
-    tr = QCoreApplication.translate
     text = address.strip()
     if "://" not in text:
-        return tr("StreamDialog", "An address begins with its kind, such as rtsp://")
+        return QCoreApplication.translate("StreamDialog", "An address begins with its kind, such as rtsp://")
     scheme = text.split("://")[0].lower()
     if scheme not in SCHEMES:
         known = ", ".join(SCHEMES)
-        return tr("StreamDialog", "{0}:// is not understood; these are: {1}").format(scheme, known)
+        return QCoreApplication.translate("StreamDialog", "{0}:// is not understood; these are: {1}").format(
+            scheme, known
+        )
     if any(character.isspace() for character in text):
-        return tr("StreamDialog", "An address has no spaces in it; write %20 for one")
+        return QCoreApplication.translate("StreamDialog", "An address has no spaces in it; write %20 for one")
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError:
-        return tr("StreamDialog", "The port behind the colon must be a number up to 65535")
+        return QCoreApplication.translate(
+            "StreamDialog", "The port behind the colon must be a number up to 65535"
+        )
     if not host and not (scheme in ("udp", "tcp", "srt") and port):
-        return tr("StreamDialog", "Behind {0}:// the name or number of the machine is missing").format(scheme)
+        return QCoreApplication.translate(
+            "StreamDialog", "Behind {0}:// the name or number of the machine is missing"
+        ).format(scheme)
     if scheme in ("udp", "tcp", "srt") and not port:
-        return tr("StreamDialog", "{0}:// needs a port, such as {0}://{1}:5000").format(scheme, host)
+        return QCoreApplication.translate(
+            "StreamDialog", "{0}:// needs a port, such as {0}://{1}:5000"
+        ).format(scheme, host)
     return ""
 
 
@@ -176,7 +183,7 @@ class FolderDialog(QDialog):
         self._fps.setRange(0.01, 1000.0)
         self._fps.setDecimals(2)
         self._fps.setValue(fps if math.isfinite(fps) else 30.0)
-        self._fps.setSuffix(self.tr(" frames/s"))
+        self._fps.setSuffix(self.tr(" fps"))
         self._fps.setToolTip(self.tr("How many images were taken in a second"))
         self._stills = QCheckBox(self.tr("&Independent pictures"))
         self._stills.setToolTip(
@@ -216,16 +223,15 @@ def _column(dialog: QDialog) -> QVBoxLayout:
 
 
 def _buttons(dialog: QDialog, tip: str) -> tuple[QPushButton, QDialogButtonBox]:
-    tr = QCoreApplication.translate
     box = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
-    open_button = QPushButton(icon("open"), tr("SourceDialogs", "&Open"))
+    open_button = QPushButton(icon("open"), QCoreApplication.translate("SourceDialogs", "&Open"))
     open_button.setToolTip(tip)
     open_button.setDefault(True)
     box.addButton(open_button, QDialogButtonBox.ButtonRole.AcceptRole)
     cancel = box.button(QDialogButtonBox.StandardButton.Cancel)
-    cancel.setText(tr("SourceDialogs", "&Cancel"))
+    cancel.setText(QCoreApplication.translate("SourceDialogs", "&Cancel"))
     cancel.setAutoDefault(False)
-    cancel.setToolTip(tr("SourceDialogs", "Close without opening anything"))
+    cancel.setToolTip(QCoreApplication.translate("SourceDialogs", "Close without opening anything"))
     box.accepted.connect(dialog.accept)
     box.rejected.connect(dialog.reject)
     return open_button, box

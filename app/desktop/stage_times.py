@@ -20,28 +20,32 @@ _CORNER = 3.0
 
 def stage_name(stage: str) -> str:
     """Return what people call a stage."""
-    tr = QCoreApplication.translate
     names = {
-        "decode_source": tr("StageTimes", "read"),
-        "find": tr("StageTimes", "find"),
-        "prepare": tr("StageTimes", "prepare"),
-        "infer": tr("StageTimes", "network"),
-        "decode": tr("StageTimes", "decode"),
-        "track": tr("StageTimes", "track"),
+        "decode_source": QCoreApplication.translate("StageTimes", "read"),
+        "find": QCoreApplication.translate("StageTimes", "find"),
+        "prepare": QCoreApplication.translate("StageTimes", "prepare"),
+        "infer": QCoreApplication.translate("StageTimes", "network"),
+        "decode": QCoreApplication.translate("StageTimes", "decode"),
+        "track": QCoreApplication.translate("StageTimes", "track"),
     }
     return names.get(stage, stage.replace("_", " "))
 
 
 def stage_meaning(stage: str) -> str:
     """Return exactly what the time of a stage is."""
-    tr = QCoreApplication.translate
     meanings = {
-        "decode_source": tr("StageTimes", "Waiting for the next frame of the source"),
-        "find": tr("StageTimes", "Looking for people in the whole frame, shared among all frames"),
-        "prepare": tr("StageTimes", "Cutting people out and scaling them for the network"),
-        "infer": tr("StageTimes", "Running the network that sees the keypoints"),
-        "decode": tr("StageTimes", "Turning heatmaps into keypoints and people"),
-        "track": tr("StageTimes", "Following people through time and smoothing their keypoints"),
+        "decode_source": QCoreApplication.translate("StageTimes", "Waiting for the next frame of the source"),
+        "find": QCoreApplication.translate(
+            "StageTimes", "Looking for people in the whole frame, shared among all frames"
+        ),
+        "prepare": QCoreApplication.translate(
+            "StageTimes", "Cutting people out and scaling them for the network"
+        ),
+        "infer": QCoreApplication.translate("StageTimes", "Running the network that sees the keypoints"),
+        "decode": QCoreApplication.translate("StageTimes", "Turning heatmaps into keypoints and people"),
+        "track": QCoreApplication.translate(
+            "StageTimes", "Following people through time and smoothing their keypoints"
+        ),
     }
     return meanings.get(stage, stage_name(stage))
 

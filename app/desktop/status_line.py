@@ -5,6 +5,8 @@ import math
 from PySide6.QtCore import QCoreApplication
 from PySide6.QtWidgets import QLabel, QStatusBar
 
+from app.desktop.choice_words import value_text
+from app.desktop.figures import people_text
 from engine.live_values import LiveNumbers, SessionStatus
 
 
@@ -16,7 +18,10 @@ class StatusLine:
         bar.addWidget(self._state)
         bar.addPermanentWidget(self._numbers)
         self._numbers.setToolTip(
-            _tr("People, frames shown per second, time from capture to screen, and what computes")
+            QCoreApplication.translate(
+                "StatusLine",
+                "People, frames shown per second, time from capture to screen, and what computes",
+            )
         )
 
     @property
@@ -29,27 +34,25 @@ class StatusLine:
         self._state.setText(_state_text(status))
         parts = []
         if status.info is not None and not math.isnan(numbers.latency_p50_ms):
-            people = _tr("1 person") if numbers.people == 1 else _tr("{} people").format(numbers.people)
-            parts = [people, _tr("{:.0f} fps").format(numbers.display_rate)]
-            parts.append(_tr("{:.0f} ms").format(numbers.latency_p50_ms))
+            rate = QCoreApplication.translate("StatusLine", "{:.0f} fps").format(numbers.display_rate)
+            delay = QCoreApplication.translate("StatusLine", "{:.0f} ms").format(numbers.latency_p50_ms)
+            parts = [people_text(numbers.people), rate, delay]
         if numbers.runtime:
-            parts.append(f"{numbers.runtime} {numbers.precision}")
+            parts.append(f"{value_text(numbers.runtime)} {value_text(numbers.precision)}")
             parts.append(numbers.device)
         self._numbers.setText("  ·  ".join(parts))
 
 
 def _state_text(status: SessionStatus) -> str:
     texts = {
-        "empty": _tr("Choose a source"),
-        "playing": _tr("Following people") if status.ready else _tr("Loading the models"),
-        "paused": _tr("Paused"),
-        "ended": _tr("At the end"),
+        "empty": QCoreApplication.translate("StatusLine", "Choose a source"),
+        "playing": QCoreApplication.translate("StatusLine", "Following people")
+        if status.ready
+        else QCoreApplication.translate("StatusLine", "Loading the models"),
+        "paused": QCoreApplication.translate("StatusLine", "Paused"),
+        "ended": QCoreApplication.translate("StatusLine", "At the end"),
     }
     text = texts.get(status.state, status.message)
     if status.loading and status.ready:
-        text += _tr(" – loading {}").format(status.loading)
+        text += QCoreApplication.translate("StatusLine", " – loading {}").format(status.loading)
     return text
-
-
-def _tr(text: str) -> str:
-    return QCoreApplication.translate("StatusLine", text)

@@ -45,6 +45,15 @@ _PALETTES: dict[str, dict[QPalette.ColorRole, str]] = {
     },
 }  # fmt: skip
 _DISABLED = {"light": "#8b929c", "dark": "#6d7682", "high-contrast": "#a8a8a8"}
+_EDGES = {"light": "#828994", "dark": "#78818e", "high-contrast": "#b6b6b6"}
+"""Theme to the colour of the edges of check boxes and fields and of the handles of scroll bars: a contrast of
+3 to what is around them (WCAG AA for what is no text)."""
+_EDGED = (
+    "QCheckBox", "QRadioButton", "QPushButton", "QToolButton", "QAbstractSpinBox", "QLineEdit", "QComboBox",
+    "QSlider",
+)  # fmt: skip
+_FUSION_DARKENS = 1.4
+"""Fusion paints edges in the window's colour made darker by this; on dark ground they would be lost."""
 _STATUS: dict[Role, tuple[str, str]] = {
     "good": ("#00734f", "#35c893"),
     "warning": ("#8a5a00", "#f0b740"),
@@ -84,17 +93,64 @@ def apply_theme(application: QApplication, name: ThemeName) -> None:
         name = "dark" if dark else "light"
     palette = make_palette(name)
     application.setPalette(palette)
-    application.setStyleSheet(_style_sheet(palette, thick=name == "high-contrast"))
+    for kind in _EDGED:
+        application.setPalette(_edged(palette, name), kind)
+    application.setStyleSheet(_style_sheet(palette, edge_colour(name), thick=name == "high-contrast"))
 
 
-def _style_sheet(palette: QPalette, *, thick: bool) -> str:
-    """What a palette cannot say: tooltips, thin splitters, a visible focus."""
-    line = palette.color(_ROLES.Mid).name()
+def edge_colour(name: Literal["light", "dark", "high-contrast"]) -> QColor:
+    """Return the colour of the edges of fields, boxes and handles in a theme."""
+    return QColor(_EDGES[name])
+
+
+def contrast(first: QColor, second: QColor) -> float:
+    """Return the contrast of two colours, 1 to 21 (WCAG 2.2, contrast ratio)."""
+    bright, dim = sorted((_luminance(first), _luminance(second)), reverse=True)
+    return (bright + 0.05) / (dim + 0.05)
+
+
+def _luminance(colour: QColor) -> float:
+    def linear(part: float) -> float:
+        return part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+
+    red, green, blue = linear(colour.redF()), linear(colour.greenF()), linear(colour.blueF())
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _edged(palette: QPalette, name: Literal["light", "dark", "high-contrast"]) -> QPalette:
+    """Return the palette of controls whose window colour serves Fusion only to paint their edges."""
+    edge = edge_colour(name)
+    parts = (min(part * _FUSION_DARKENS, 1.0) for part in (edge.redF(), edge.greenF(), edge.blueF()))
+    edged = QPalette(palette)
+    edged.setColor(_ROLES.Window, QColor.fromRgbF(*parts))
+    return edged
+
+
+def _style_sheet(palette: QPalette, edge: QColor, *, thick: bool) -> str:
+    """What a palette cannot say: tooltips, thin splitters, slim scroll bars, tools with a plain state."""
+    line, text = palette.color(_ROLES.Mid).name(), palette.color(_ROLES.WindowText).name()
+    accent, button = palette.color(_ROLES.Highlight).name(), palette.color(_ROLES.Button).name()
     tip = palette.color(_ROLES.ToolTipBase).name(), palette.color(_ROLES.ToolTipText).name()
     width = 2 if thick else 1
     return (
         f"QToolTip {{ background: {tip[0]}; color: {tip[1]}; border: {width}px solid {line}; padding: 4px; }}"
         f"QMainWindow::separator {{ background: {line}; width: {width}px; height: {width}px; }}"
-        "QToolBar { border: none; spacing: 4px; padding: 4px; }"
+        "QAbstractSpinBox, QComboBox, QLineEdit { min-height: 22px; }"
+        "QToolBar { border: none; spacing: 4px; padding: 4px 8px; }"
+        f"QToolBar::separator {{ background: {line}; width: 1px; margin: 6px 4px; }}"
+        "QToolBar QToolButton { border: 1px solid transparent; border-radius: 4px; padding: 2px; }"
+        f"QToolBar QToolButton:hover {{ background: {button}; }}"
+        f"QToolBar QToolButton:checked {{ background: {button}; border-color: {edge.name()};"
+        f" border-bottom: 3px solid {accent}; padding-bottom: 0; }}"
+        f"QToolBar QToolButton:pressed {{ background: {line}; }}"
+        f"QToolBar QToolButton:focus {{ border: 2px solid {text}; padding: 1px; }}"
         "QStatusBar::item { border: none; }"
+        "QStatusBar QLabel { padding: 0 8px; }"
+        "QScrollBar { background: transparent; }"
+        "QScrollBar:vertical { width: 12px; } QScrollBar:horizontal { height: 12px; }"
+        f"QScrollBar::handle {{ background: {edge.name()}; border-radius: 4px; margin: 2px; }}"
+        f"QScrollBar::handle:hover {{ background: {text}; }}"
+        "QScrollBar::handle:vertical { min-height: 32px; } QScrollBar::handle:horizontal { min-width: 32px; }"
+        "QScrollBar::add-line, QScrollBar::sub-line { width: 0; height: 0; }"
+        "QScrollBar::add-page, QScrollBar::sub-page { background: none; }"
     )

@@ -110,6 +110,7 @@ class TransportBar(QWidget):
     def set_state(self, text: str, role: Role) -> None:
         """Say how the live source is doing, in a colour that means it."""
         self._role = role
+        self._chip.setText(self.tr("LIVE") if role == "good" else self.tr("NOT LIVE"))
         self._state.setText(text)
         self._state.setToolTip(text)
         self._recolour()
@@ -193,10 +194,12 @@ class TransportBar(QWidget):
 
     def _make_live_page(self) -> QWidget:
         page = QWidget()
-        self._chip = QLabel(self.tr("LIVE"))
+        self._chip = QLabel()
         self._chip.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self._chip.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._chip.setToolTip(self.tr("The picture comes as it is seen and cannot be sought"))
+        self._chip.setToolTip(
+            self.tr("Whether the picture comes as it is seen; a live picture cannot be sought")
+        )
         font = self._chip.font()
         font.setBold(True)
         self._chip.setFont(font)

@@ -123,7 +123,7 @@ def test_a_click_tells_at_once_and_can_be_undone(
     box = panel.findChild(QCheckBox, "flip_test")
     qtbot.mouseClick(box, Qt.MouseButton.LeftButton, pos=QPoint(8, box.height() // 2))
     assert [settings.estimator.flip_test for settings in told] == [True]
-    assert panel.undo_stack().undoText() == "Change “Flip test”"
+    assert panel.undo_stack().undoText() == "change of “Flip test”"
     panel.undo_stack().undo()
     assert not box.isChecked() and told[-1] == TrackSettings()
     panel.undo_stack().redo()

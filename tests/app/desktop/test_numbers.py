@@ -37,10 +37,10 @@ def test_every_number_is_shown(panel: NumbersPanel):
     panel.show_numbers(NUMBERS)
     fields = ("capture_rate", "inference_rate", "display_rate", "latency_p50_ms", "latency_p95_ms", "people")
     assert [panel.value_text(name) for name in fields] == ["30.0", "24.3", "30.0", "41", "64", "4"]
-    assert panel.value_text("dropped") == "120 waiting too long\n2 damaged"
+    assert panel.value_text("dropped") == "Waiting too long: 120\nDamaged: 2"
     assert panel.value_text("models") == "steadypose-td-w16\nsteadypose-bu-w16"
     used = [panel.value_text(name) for name in ("mode", "runtime", "precision", "device")]
-    assert used == ["auto", "openvino", "int8", "CPU"]
+    assert used == ["Automatic", "OpenVINO", "INT8", "CPU"]
     shown = {label.text() for label in panel.findChildren(QLabel) if label.isVisible()}
     assert {"read", "3.2", "network", "18.4"} <= shown
 
@@ -50,7 +50,7 @@ def test_what_is_not_known_is_a_dash(panel: NumbersPanel):
     panel.show_numbers(LiveNumbers())
     for name in ("capture_rate", "latency_p95_ms", "mode", "models", "runtime", "precision", "device"):
         assert panel.value_text(name) == "–"
-    assert panel.value_text("dropped") == "none"
+    assert panel.value_text("dropped") == "None"
 
 
 def test_every_number_says_what_it_measures(panel: NumbersPanel):
@@ -98,9 +98,9 @@ def test_all_numbers_are_copied_as_text(panel: NumbersPanel, qtbot: QtBot, by_ke
 
 def test_the_text_has_units_and_stages(qtbot: QtBot):
     lines = numbers_text(NUMBERS).splitlines()
-    assert lines[0] == "Capture: 30.0 frames/s"
+    assert lines[0] == "Capture: 30.0 fps"
     assert "Latency p95: 64 ms" in lines
-    assert "Dropped: 120 waiting too long, 2 damaged" in lines
+    assert "Dropped: Waiting too long: 120, Damaged: 2" in lines
     assert "Models: steadypose-td-w16, steadypose-bu-w16" in lines
     assert lines[-1] == "Time per frame: read 3.2 ms, network 18.4 ms"
     empty = numbers_text(LiveNumbers()).splitlines()
