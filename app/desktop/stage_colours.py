@@ -3,7 +3,7 @@
 These lie on a picture and not on the window, so they do not follow the theme.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -48,7 +48,13 @@ def text_colour(ground: QColor) -> QColor:
 
 def lighter(colour: QColor, share: float = 0.55) -> QColor:
     """Return a colour moved towards white by a share."""
-    return QColor(*(round((1 - share) * value + share * 255) for value in _rgb(colour)))
+    return QColor.fromRgb(_lighter(colour.rgb(), share))
+
+
+@lru_cache(maxsize=256)
+def _lighter(rgb: int, share: float) -> int:
+    red, green, blue = (round((1 - share) * value + share * 255) for value in _rgb(QColor.fromRgb(rgb)))
+    return QColor(red, green, blue).rgb()
 
 
 def _rgb(colour: QColor) -> tuple[int, int, int]:

@@ -30,14 +30,14 @@ def paint_frame(
         return
     scaled = part.shape == image.shape and abs(magnified - 1) > 1e-3 and magnified < SMOOTH_UP_TO
     if scaled:
-        # OpenCV scales a whole frame in two thirds of Qt's time, and averages where much is dropped.
         size = (max(1, round(image.shape[1] * magnified)), max(1, round(image.shape[0] * magnified)))
-        method = cv2.INTER_AREA if magnified < 0.6 else cv2.INTER_LINEAR
-        part = np.asarray(cv2.resize(part, size, interpolation=method), np.uint8)
+        part = _scale(image, size)
     if place.mirrored:
         part = np.asarray(cv2.flip(part, 1), np.uint8)
-    part = np.ascontiguousarray(part)
-    picture = as_picture(part)
+    # Qt would convert it in its own threads and wait for them.
+    pixels = np.asarray(cv2.cvtColor(part, cv2.COLOR_BGR2BGRA), np.uint8)
+    height, width = pixels.shape[:2]
+    picture = QImage(pixels.data, width, height, width * 4, QImage.Format.Format_RGB32)
     if scaled:
         picture.setDevicePixelRatio(pixel_ratio)
         painter.drawImage(rect.topLeft(), picture)
@@ -58,6 +58,21 @@ def as_picture(image: Image) -> QImage:
         raise ValueError(f"image must be contiguous, got strides {image.strides}; copy it first")
     height, width = image.shape[:2]
     return QImage(image.data, width, height, width * 3, QImage.Format.Format_BGR888)
+
+
+def _scale(image: Image, size: tuple[int, int]) -> Image:
+    """Scale a whole frame to (width, height).
+
+    Averaging takes ten times as long as interpolation unless the ratio is a whole number, so a frame that
+    loses more than half its pixels is averaged by the nearest such ratio first.
+    """
+    height, width = image.shape[:2]
+    ratio = min(width // size[0], height // size[1])
+    if ratio > 1:
+        whole = image[: height // ratio * ratio, : width // ratio * ratio]
+        less = (width // ratio, height // ratio)
+        image = np.asarray(cv2.resize(whole, less, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _visible_part(image: Image, place: StageMap, view_size: tuple[int, int]) -> tuple[Image, QRectF]:

@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPainterPath, QPen
+from PySide6.QtGui import QColor, QFont, QPainter, QPainterPath, QPen
 
 from app.desktop.stage_colours import LIGHT, OUTLINE, text_colour, with_alpha
 from app.desktop.stage_mapping import StageMap
 from app.desktop.stage_pen import Pen
+from app.desktop.stage_plates import Plate, paint_ready_plate, text_width
 from engine.structures import TrackedPerson
 
 
@@ -85,10 +86,9 @@ def paint_plate(
     seen = QRectF(*place.bounds).intersected(QRectF(painter.window()))
     if rect is None or not rect.intersects(seen):
         return
-    painter.setFont(sized_font(painter, pen.text, QFont.Weight.DemiBold))
-    metrics = QFontMetricsF(painter.font())
+    font = sized_font(painter, pen.text, QFont.Weight.DemiBold).toString()
     height = round(pen.text * 1.5)
-    width = max(height, math.ceil(metrics.horizontalAdvance(text) + pen.text * 0.9))
+    width = max(height, math.ceil(text_width(text, font) + pen.text * 0.9))
     # On whole pixels, so that letters do not tremble with the box.
     left = round(min(max(rect.center().x() - width / 2, seen.left() + 2), seen.right() - width - 2))
     top = round(min(max(rect.top() - height - 4 * pen.unit, seen.top() + 2), seen.bottom() - height - 2))
@@ -98,12 +98,20 @@ def paint_plate(
             break
         plate.moveBottom(min(in_way) - 2)
     taken.append(plate)
-    ring, colour = (2.0 * pen.unit, LIGHT) if ringed else (1.0 * pen.unit, with_alpha(OUTLINE, 0.7))
-    painter.setPen(QPen(colour, ring))
-    painter.setBrush(pen.colour)
-    painter.drawRoundedRect(plate, height / 2, height / 2)
-    painter.setPen(text_colour(pen.colour))
-    painter.drawText(plate, Qt.AlignmentFlag.AlignCenter, text)
+    line, rim = (2.0 * pen.unit, LIGHT) if ringed else (1.0 * pen.unit, with_alpha(OUTLINE, 0.7))
+    look = Plate(
+        text,
+        font,
+        width,
+        height,
+        radius=height / 2,
+        fill=pen.colour.rgba(),
+        ink=text_colour(pen.colour).rgba(),
+        rim=rim.rgba(),
+        line=line,
+        ratio=painter.deviceTransform().m11(),
+    )
+    paint_ready_plate(painter, plate.left(), plate.top(), look)
 
 
 def _box(person: TrackedPerson, place: StageMap) -> QRectF | None:

@@ -1,8 +1,8 @@
 """How thick one person is painted: everything grows with the person as seen in the view."""
 
+import math
 from dataclasses import dataclass
 
-import numpy as np
 from PySide6.QtGui import QColor
 
 from app.desktop.stage_colours import OverlayPalette, person_colour
@@ -46,16 +46,20 @@ def choose_pen(
     """
     width, height = (person.bbox[2:] - person.bbox[:2]).tolist()
     area = width * height
-    size = (area**0.5 if np.isfinite(area) and area > 0 else place.height / 4) * place.scale
+    size = (area**0.5 if math.isfinite(area) and area > 0 else place.height / 4) * place.scale
     apparent = size / unit
     strong = 1.25 if palette == "high-contrast" else 1.0
     scale = unit * line_scale * strong
     return Pen(
         colour=person_colour(person.track_id, palette),
-        limb=float(np.clip(apparent / 50, 2.0, 9.0)) * scale,
-        radius=float(np.clip(apparent / 55, 2.2, 9.0)) * scale,
-        rim=float(np.clip(apparent / 160, 1.0, 2.0)) * unit * strong,
-        text=round(float(np.clip(apparent / 11, 12, 22)) * unit),
+        limb=_within(apparent / 50, 2.0, 9.0) * scale,
+        radius=_within(apparent / 55, 2.2, 9.0) * scale,
+        rim=_within(apparent / 160, 1.0, 2.0) * unit * strong,
+        text=round(_within(apparent / 11, 12, 22) * unit),
         size=size,
         unit=unit,
     )
+
+
+def _within(value: float, least: float, most: float) -> float:
+    return min(max(value, least), most)

@@ -33,20 +33,24 @@ def paint_person(
     shown = (person.state != KeypointState.MISSING) & (np.abs(points) < limit).all(axis=1)
     predicted = person.state == KeypointState.PREDICTED
     steps = _opacity_steps(np.where(predicted, PREDICTED_FADE, 1.0) * person.scores)
-    where = [QPointF(x, y) for x, y in np.nan_to_num(points).tolist()]
+    where = [QPointF(x, y) for x, y in np.where(shown[:, None], points, 0.0).tolist()]
+    seen, faint, hollow = shown.tolist(), steps.tolist(), predicted.tolist()
     if limbs:
-        for step, share in enumerate(OPACITIES):
-            lines = [
-                (where[first], where[second])
-                for first, second in skeleton.limbs
-                if shown[first] and shown[second] and min(steps[first], steps[second]) == step
-            ]
-            _paint_limbs(painter, lines, pen, opacity, share, round_ends=not keypoints)
+        lines: list[list[QLineF]] = [[] for _ in OPACITIES]
+        for first, second in skeleton.limbs:
+            if seen[first] and seen[second]:
+                lines[min(faint[first], faint[second])].append(QLineF(where[first], where[second]))
+        for share, lines_now in zip(OPACITIES, lines):
+            _paint_limbs(painter, lines_now, pen, opacity, share, round_ends=not keypoints)
     if keypoints:
+        dots: dict[tuple[int, bool], list[QPointF]] = {}
+        for index, at in enumerate(where):
+            if seen[index]:
+                dots.setdefault((faint[index], hollow[index]), []).append(at)
         for step, share in enumerate(OPACITIES):
-            for hollow in (True, False):
-                at = np.flatnonzero(shown & (steps == step) & (predicted == hollow)).tolist()
-                _paint_keypoints(painter, [where[index] for index in at], pen, opacity, share, hollow=hollow)
+            for is_hollow in (True, False):
+                dots_now = dots.get((step, is_hollow), ())
+                _paint_keypoints(painter, dots_now, pen, opacity, share, hollow=is_hollow)
     painter.setOpacity(opacity)
     if raw:
         _paint_raw(painter, points, place.to_view(person.raw_keypoints), shown, pen)
@@ -59,7 +63,7 @@ def _opacity_steps(scores: Float) -> NDArray[np.int64]:
 
 def _paint_limbs(
     painter: QPainter,
-    limbs: Sequence[tuple[QPointF, QPointF]],
+    lines: Sequence[QLineF],
     pen: Pen,
     opacity: float,
     share: float,
@@ -67,9 +71,8 @@ def _paint_limbs(
     round_ends: bool,
 ) -> None:
     """Paint limbs of one opacity: under keypoints as bare lines, which take a quarter of the time."""
-    if not limbs:
+    if not lines:
         return
-    lines = [QLineF(first, second) for first, second in limbs]
     # A faint limb's outline is fainter still, or it would show through.
     for width, colour, alpha in (
         (pen.limb + 2 * pen.rim, OUTLINE, share * share),

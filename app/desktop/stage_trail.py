@@ -1,9 +1,11 @@
 """Paint a trail, fading with age."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, Qt
-from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen
+from PySide6.QtGui import QColor, QPainter, QPen
 
 from app.desktop.stage_colours import OUTLINE, with_alpha
 from engine.structures import Float
@@ -27,21 +29,30 @@ def paint_trail(
     kept = _spread(points, 2.5 * scale)
     points, ages = points[kept], ages[kept]
     steps = np.clip((ages * TRAIL_STEPS).astype(int), 0, TRAIL_STEPS - 1)
-    for step in range(TRAIL_STEPS - 1, -1, -1):
-        at = np.flatnonzero(steps == step)
+    places = [QPointF(x, y) for x, y in points.tolist()]
+    for step, pens in enumerate(_pens(colour.rgb(), scale)):
+        at = np.flatnonzero(steps == TRAIL_STEPS - 1 - step)
         # One point more at the newer end ties the steps together.
-        line = points[at[0] : at[-1] + 2].tolist() if at.size else []
-        if len(line) < 2:
-            continue
-        path = QPainterPath(QPointF(*line[0]))
-        for x, y in line[1:]:
-            path.lineTo(x, y)
-        strength = 1 - (step + 0.5) / TRAIL_STEPS
+        line = places[at[0] : at[-1] + 2] if at.size else []
+        if len(line) > 1:
+            for pen in pens:
+                painter.setPen(pen)
+                painter.drawPolyline(line)
+
+
+@lru_cache(maxsize=64)
+def _pens(rgb: int, scale: float) -> list[tuple[QPen, QPen]]:
+    """Return the pens of each step, the oldest first: of the outline and of the trail."""
+    pens = []
+    for step in range(TRAIL_STEPS):
+        strength = (step + 0.5) / TRAIL_STEPS
         width = (1.2 + 2.4 * strength) * scale
-        for wider, tint, alpha in ((1.8 * scale, OUTLINE, 0.5), (0.0, colour, 1.0)):
-            pen = QPen(with_alpha(tint, strength * alpha), width + wider)
+        outline = QPen(with_alpha(OUTLINE, strength * 0.5), width + 1.8 * scale)
+        line = QPen(with_alpha(QColor.fromRgb(rgb), strength), width)
+        for pen in (outline, line):
             pen.setCapStyle(Qt.PenCapStyle.FlatCap)
-            painter.strokePath(path, pen)
+        pens.append((outline, line))
+    return pens
 
 
 def _spread(points: NDArray[np.float64], distance: float) -> list[int]:

@@ -8,6 +8,7 @@ picture, not of the body.
 """
 
 from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,7 +34,12 @@ NO_LENGTH_PX = 1e-6
 
 def joint_triples(skeleton: Skeleton) -> dict[str, tuple[int, int, int]]:
     """Return the angles that a skeleton has, each with three keypoint indices, the vertex in the middle."""
-    index = {name: position for position, name in enumerate(skeleton.keypoints)}
+    return dict(_triples_of(skeleton.keypoints))
+
+
+@cache
+def _triples_of(keypoints: tuple[str, ...]) -> Mapping[str, tuple[int, int, int]]:
+    index = {name: position for position, name in enumerate(keypoints)}
     triples = {}
     for angle in ANGLES:
         side, joint = angle.split("_")

@@ -78,6 +78,16 @@ def test_a_fine_pattern_is_averaged_where_most_of_it_is_dropped():
     assert row[0] == pytest.approx(127, abs=4)
 
 
+@pytest.mark.parametrize("size", [(601, 803), (1081, 1443), (245, 333)])
+def test_edges_stay_in_their_place_where_the_ratio_is_no_whole_number(size):
+    image = np.full((*size, 3), 255, np.uint8)
+    image[:, : size[1] // 4] = 0
+    row = [paint(image, Zoom(), 1.0).pixelColor(x, 60).red() for x in range(VIEW[1])]
+    edge = next(x for x, red in enumerate(row) if red > 127)
+    assert edge == pytest.approx(VIEW[1] / 4, abs=1.5)
+    assert row[: edge - 2] == [0] * (edge - 2) and set(row[edge + 2 :]) == {255}
+
+
 def test_an_image_in_pieces_is_refused():
     with pytest.raises(ValueError, match="must be contiguous"):
         as_picture(halves((20, 40))[:, ::2])

@@ -92,3 +92,8 @@ def test_many_poses_at_once_equal_one_after_another() -> None:
 def test_keypoints_of_another_skeleton_are_refused() -> None:
     with pytest.raises(ValueError, match=r"must have shape \(17, 2\)"):
         joint_angles(np.zeros((16, 2)), COCO17)
+
+
+def test_what_somebody_does_to_the_triples_changes_nothing_for_others() -> None:
+    joint_triples(COCO17).clear()
+    assert list(joint_triples(COCO17)) == list(ANGLES)
