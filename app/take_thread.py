@@ -16,6 +16,7 @@ from app.summary import Summary, build_sidecar
 from app.take_files import TakeFiles, VideoClock, count_rows
 from app.take_values import TakeOptions, TakeStatus
 from engine.errors import SinkError, SteadyPoseError
+from engine.priority import BACKGROUND, stand_back
 from engine.sinks.csv_file import describe_columns
 from engine.sinks.sidecar import Change, Marker, Status
 from engine.skeleton import Skeleton
@@ -148,6 +149,7 @@ class Take:
     def _work(self) -> None:
         """Run in the thread: record, then close everything whatever happened."""
         files, failure = None, None
+        stand_back(BACKGROUND)
         try:
             self._description = self._first_description = self._describe() or self._description
             files = TakeFiles(self._options, self._skeleton, self._info)

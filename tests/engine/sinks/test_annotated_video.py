@@ -1,8 +1,10 @@
+import os
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +14,9 @@ import numpy as np
 import pytest
 
 from engine.errors import SinkError
+from engine.priority import BACKGROUND
 from engine.sinks import annotated_video
-from engine.sinks.annotated_video import LIVE_ENCODING, AnnotatedVideoSink
+from engine.sinks.annotated_video import FILE_ENCODING, LIVE_ENCODING, AnnotatedVideoSink, Encoding
 from engine.skeleton import COCO17, Skeleton
 from engine.sources import SourceInfo, open_source
 from engine.structures import Frame, Result, TrackedPerson
@@ -22,9 +25,16 @@ MakeResult, MakeInfo, Person = Callable[..., Result], Callable[..., SourceInfo],
 TREE = Path(__file__).parents[3]
 
 
-def write(path: Path, skeleton: Skeleton, info: SourceInfo, results: list[Result]) -> list[Frame]:
+def write(
+    path: Path,
+    skeleton: Skeleton,
+    info: SourceInfo,
+    results: list[Result],
+    *,
+    encoding: Encoding = FILE_ENCODING,
+) -> list[Frame]:
     """Write a video and read it back."""
-    sink = AnnotatedVideoSink(path, skeleton, info)
+    sink = AnnotatedVideoSink(path, skeleton, info, encoding=encoding)
     for result in results:
         sink.write(result)
     sink.close()
@@ -88,17 +98,48 @@ def test_stills_of_other_sizes_are_scaled_into_the_first(
     assert {frame.image.shape for frame in frames} == {(96, 128, 3)}
 
 
+@pytest.mark.parametrize("encoding", [FILE_ENCODING, LIVE_ENCODING], ids=["file", "live"])
 @pytest.mark.parametrize("size", [(96, 128), (720, 1280)], ids=["BT.601", "BT.709"])
-def test_colours_survive(tmp_path: Path, stick: Skeleton, make_info: MakeInfo, size: tuple[int, int]):
+def test_colours_survive(
+    tmp_path: Path, stick: Skeleton, make_info: MakeInfo, size: tuple[int, int], encoding: Encoding
+):
     image = np.zeros((*size, 3), np.uint8)
     colours = [(200, 40, 30), (30, 200, 60), (20, 40, 220), (128, 128, 128)]
     for place, colour in enumerate(colours):
         image[:, place * size[1] // 4 : (place + 1) * size[1] // 4] = colour
     results = [Result(Frame(image, index, index / 25), ()) for index in range(2)]
-    frames = write(tmp_path / "a.mp4", stick, make_info(size), results)
+    frames = write(tmp_path / "a.mp4", stick, make_info(size), results, encoding=encoding)
     for place, colour in enumerate(colours):
         seen = frames[1].image[size[0] // 2, size[1] * (2 * place + 1) // 8]
         assert seen.tolist() == pytest.approx(colour, abs=8)
+
+
+def test_a_large_live_video_says_that_its_matrix_is_that_of_small_ones(
+    tmp_path: Path, stick: Skeleton, make_info: MakeInfo
+):
+    image = np.zeros((720, 1280, 3), np.uint8)
+    for encoding, matrix in ((FILE_ENCODING, 1), (LIVE_ENCODING, 6)):
+        path = tmp_path / f"{matrix}.mp4"
+        write(path, stick, make_info((720, 1280)), [Result(Frame(image, 0, 0.0), ())], encoding=encoding)
+        with av.open(str(path)) as video:
+            frame = next(video.decode(video=0))
+            assert (frame.colorspace, frame.color_range) == (matrix, 1)
+            assert video.streams.video[0].codec_context.color_primaries == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no niceness of their own")
+@pytest.mark.parametrize(("encoding", "stands_back"), [(FILE_ENCODING, False), (LIVE_ENCODING, True)])
+def test_only_the_encoder_of_a_live_view_stands_back(
+    tmp_path: Path, stick: Skeleton, make_info: MakeInfo, encoding: Encoding, stands_back: bool
+):
+    sink = AnnotatedVideoSink(tmp_path / "a.mp4", stick, make_info(), encoding=encoding)
+    sink.write(Result(Frame(np.zeros((96, 128, 3), np.uint8), 0, 0.0), ()))
+    deadline = time.monotonic() + 10
+    while sink._waiting and time.monotonic() < deadline:
+        time.sleep(0.005)
+    own = os.getpriority(os.PRIO_PROCESS, sink._thread.native_id or 0)
+    sink.close()
+    assert own == (BACKGROUND if stands_back else os.getpriority(os.PRIO_PROCESS, 0))
 
 
 def test_people_are_drawn_on_their_own_frame(
