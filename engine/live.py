@@ -9,16 +9,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any, Literal
 
-from engine.background import Background
 from engine.errors import SteadyPoseError
 from engine.estimator import FrameEstimator, open_estimator
 from engine.live_numbers import NumberMeter
 from engine.live_outbox import Outbox
 from engine.live_player import Player
 from engine.live_settings import LiveSettings
+from engine.live_sources import SourceOpener, open_request
+from engine.live_state import LiveState
 from engine.live_values import (
     LiveNumbers,
     LiveResult,
@@ -31,12 +31,11 @@ from engine.live_values import (
 from engine.priority import BACKGROUND, stand_back
 from engine.settings import EstimatorSettings, TrackSettings
 from engine.skeleton import Skeleton
-from engine.sources import Source, open_source
 
 LOGGER = logging.getLogger(__name__)
 
-JOIN_S = 3.0
-"""How long `close` waits for a source that is still opening."""
+LOAD_JOIN_S = 10.0
+"""How long `close` waits for models that are still being opened."""
 
 
 class LiveSession:
@@ -57,93 +56,79 @@ class LiveSession:
     ) -> None:
         self.meter = NumberMeter()
         self._wake = wake or (lambda: None)
-        self._changed = threading.Condition()
-        self._closing = self._stirred = False
-        self._state: SessionState = "empty"
-        self._message = ""
-        self._request: SourceRequest | None = None
-        self._discard = False
-        self._playing = True
-        self._seek_s: float | None = None
-        self._steps = 0
-        self._ignored: frozenset[int] = frozenset()
-        self._sinks: tuple[LiveSink, ...] = ()
+        self._state = LiveState()
+        self._closing = self._discard = self._lacks_models = self._anew = self._again = False
         self._outbox = Outbox()
-        self._position_s = 0.0
         self._player = Player(self)
-        self._opener = Background(_open, _close, self._stir, "open source")
-        self._settings = LiveSettings(settings or TrackSettings(), self._player, self, opener, self._stir)
+        self._opener = SourceOpener(self._state.stir)
+        self._settings = LiveSettings(
+            settings or TrackSettings(), self._player, self, opener, self._state.stir
+        )
         self._thread = threading.Thread(target=self._run, name="follow people", daemon=True)
         self._thread.start()
 
     # --- what is asked of it, from any thread ------------------------------------------------------------
 
-    def open(self, request: SourceRequest) -> None:
-        """Begin to open a source; the one in hand is closed when the new one is there, or cannot be had."""
-        with self._changed:
-            self._request, self._state = request, "opening"
-            self._message = f"Opening {request.label}"
-            self._playing, self._seek_s, self._steps = True, None, 0
-        self._opener.ask(request)
-        self._wake()
+    def open(self, request: SourceRequest, *, paused: bool = False) -> None:
+        """Begin to open a source; the one in hand is closed when the new one is there, or cannot be had.
+
+        Args:
+            request: the source; where the one in hand is of the same device, it is let go first.
+            paused: show nothing of it before `play`.
+        """
+        with self._state.changed:
+            self._state.open(request, paused=paused)
+            self._lacks_models = False
+            self._discard |= self._opener.is_held(request)
+            self._opener.ask(request)
+        self._settings.retry()
+        self._stir()
 
     def close_source(self) -> None:
         """Close the source, or give up opening one."""
-        self._opener.cancel()
-        with self._changed:
-            self._request, self._state, self._message = None, "empty", ""
+        with self._state.changed:
+            self._opener.cancel()
+            self._state.close()
             self._discard = True
         self._stir()
-        self._wake()
 
     def close(self) -> None:
         """End everything and wait until the session's threads are gone."""
         self._closing = True
-        self._stir()
+        self._state.stir()
         self._thread.join()
-        self._settings.close()
-        self._opener.close(JOIN_S)
+        self._settings.close(LOAD_JOIN_S)
+        self._opener.close()
 
     def play(self) -> None:
         """Let frames follow by themselves; a file at its end begins again."""
-        with self._changed:
-            if self._state == "ended":
-                self._seek_s = 0.0
-            self._playing = True
-            if self._state in ("paused", "ended"):
-                self._state = "playing"
-                self._player.clock.stop()
+        if self._state.play():
+            self._player.clock.stop()
         self._stir()
-        self._wake()
 
     def pause(self) -> None:
         """Stay at the frame shown."""
-        with self._changed:
-            self._stay()
+        self._state.pause()
         self._stir()
-        self._wake()
 
     def step(self, count: int) -> None:
         """Pause, and go so many frames on, or back where negative; live sources only go on."""
-        with self._changed:
-            self._stay()
-            self._steps += count
+        self._state.step(count)
         self._stir()
-        self._wake()
 
     def seek(self, time_s: float) -> None:
         """Show the frame at a time of a file; live sources cannot be sought and ignore it."""
-        with self._changed:
-            if self._state == "ended":
-                self._state = "paused"
-            self._seek_s, self._steps = max(0.0, time_s), 0
+        self._state.seek(time_s)
         self._stir()
-        self._wake()
 
     def set_speed(self, speed: float) -> None:
-        """Play files `speed` times as fast as they were taken, infinitely: as fast as it goes."""
+        """Play files `speed` times as fast as they were taken, infinitely: as fast as it goes.
+
+        Raises:
+            ValueError: the speed is not above 0.
+        """
         self._player.clock.set_speed(speed)
-        self._stir()
+        self._state.stir()
 
     def set_loop(self, loop: bool) -> None:
         """Begin files again when they end."""
@@ -151,7 +136,9 @@ class LiveSession:
 
     def set_heatmap_wanted(self, wanted: bool) -> None:
         """Let results carry their heatmaps, at some cost."""
+        self._anew |= wanted and not self._player.heatmap_wanted
         self._player.heatmap_wanted = wanted
+        self._state.stir()
 
     def change_settings(self, settings: TrackSettings) -> None:
         """Work with other settings from the next frame on.
@@ -167,33 +154,34 @@ class LiveSession:
         self._wake()
 
     def ignore(self, track_ids: Iterable[int]) -> None:
-        """Leave these people out of the results from now on."""
-        self._ignored = frozenset(track_ids)
+        """Leave these people out of the results from now on, until people are met anew."""
+        if self._outbox.ignore(track_ids):
+            self._again = True
+            self._state.stir()
 
     def add_sink(self, sink: LiveSink) -> None:
-        """Give every result from now on to `sink` too."""
-        with self._changed:
-            self._sinks = (*self._sinks, sink)
+        """Give every result from now on to `sink` too, once."""
+        self._outbox.add_sink(sink)
 
     def remove_sink(self, sink: LiveSink) -> None:
         """Give it no more results."""
-        with self._changed:
-            self._sinks = tuple(other for other in self._sinks if other is not sink)
+        self._outbox.remove_sink(sink)
 
     # --- what it tells, to any thread --------------------------------------------------------------------
 
     @property
     def status(self) -> SessionStatus:
         """Where the session is."""
-        with self._changed:
+        state = self._state
+        with state.changed:
             source = self._player.source
             return SessionStatus(
-                state=self._state,
-                message=self._message,
-                request=self._request,
+                state=state.state,
+                message=state.message,
+                request=state.request,
                 info=source.info if source else None,
-                position_s=self._position_s,
-                playing=self._playing,
+                position_s=state.position_s,
+                playing=state.playing,
                 loading=self._settings.loading,
                 ready=self._player.tracker is not None,
                 settings=self._settings.wanted,
@@ -220,17 +208,21 @@ class LiveSession:
 
     def numbers(self) -> LiveNumbers:
         """Return rates, latencies and what is in use."""
-        return self.meter.numbers(self._player.source, self._player.tracker, self._outbox.unshown)
+        player = self._player
+        return self.meter.numbers(
+            player.source, player.tracker, lost=player.lost, unshown=self._outbox.unshown
+        )
 
     # --- the session's thread ----------------------------------------------------------------------------
 
     def _run(self) -> None:
         stand_back(BACKGROUND)
+        state = self._state
         while True:
-            with self._changed:
-                while not self._stirred and not self._moves():
-                    self._changed.wait()
-                self._stirred = False
+            with state.changed:
+                while not (state.stirred or self._moves()):
+                    state.changed.wait()
+                state.calm()
                 if self._closing:
                     break
             try:
@@ -245,96 +237,106 @@ class LiveSession:
 
     def _moves(self) -> bool:
         """Whether there is a frame to work on without being asked."""
-        working = self._playing and self._state in ("playing", "reconnecting")
-        return working and self._player.source is not None and self._player.tracker is not None
+        return self._state.moves and self._player.source is not None and self._player.tracker is not None
 
     def _turn(self) -> None:
         fresh = self._settings.apply()
         self._take_source()
-        if fresh:
-            self._show_anew()
-        if self._player.source is None or self._player.tracker is None:
+        self._mind_models()
+        if not self._moves():
+            self._player.rest()
+        if self._state.opening or self._player.source is None or self._player.tracker is None:
             return
-        with self._changed:
-            seek_s, self._seek_s = self._seek_s, None
-            steps, self._steps = self._steps, 0
-        if seek_s is not None:
-            self._player.jump(seek_s)
-        elif steps:
-            self._player.step(steps)
+        # Who turns a knob at a still picture wants to see what it does.
+        if (fresh or self._anew) and not self._outbox.has_sinks:
+            self._state.show_anew()
+        self._anew = False
+        again, self._again = self._again, False
+        move = self._state.take_move()
+        if move.seek_s is not None:
+            self._player.jump(move.seek_s)
+        elif move.steps:
+            self._player.step(move.steps)
         elif self._moves():
             self._player.advance()
+        elif again:
+            self._player.show_again()
+        if fresh:
+            self._wake()
 
     def _take_source(self) -> None:
-        with self._changed:
+        with self._state.changed:
             discard, self._discard = self._discard, False
         if discard:
             self.break_off("the source was closed")
-            self._player.close_source()
+            self._close_in_hand()
         outcome = self._opener.take()
         if outcome is None:
             return
         request, source = outcome
+        wanted = self._state.arrive(request)
         if isinstance(source, SteadyPoseError):
-            self._fail(str(source))
-            return
-        self.break_off("another source was opened")
-        self._player.use_source(source, lambda start_s: _open(request, start_s))
-        self._outbox.unshown = 0
-        self.meter.reset()
-        self.set_state("playing" if self._playing else "paused")
+            if wanted:
+                self._fail(str(source))
+        elif not wanted:
+            source.close()
+        else:
+            self.break_off("another source was opened")
+            self._close_in_hand()
+            self._opener.hold(request)
+            self._player.use_source(source, lambda start_s: open_request(request, start_s))
+            self._outbox.unshown = 0
+            self.meter.reset()
+            self._state.begin()
+            self._wake()
 
-    def _show_anew(self) -> None:
-        """Work on a still picture again: who turns a knob wants to see what it does."""
-        with self._changed:
-            still = self._state in ("paused", "ended") and not self._sinks and self._seek_s is None
-            if still and self._player.source is not None:
-                self._seek_s = self._position_s
-        self._wake()
+    def _mind_models(self) -> None:
+        """Fail where there are no models, and begin again once there are."""
+        failure, there = self._settings.failure, self._player.tracker is not None
+        if not there and failure is not None:
+            if not self._state.opening and not (self._lacks_models and self._player.source is None):
+                self._fail(str(failure))
+                self._lacks_models = True
+        elif there and self._lacks_models:
+            self._lacks_models = False
+            status = self.status
+            if status.state == "failed" and status.request is not None:
+                self.open(status.request)
+            elif status.state == "failed":
+                self.close_source()
+            self._wake()
 
     # --- what the player tells ---------------------------------------------------------------------------
 
     def wait_until(self, due_s: float) -> bool:
         """See `PlayerHost`."""
-        with self._changed:
+        with self._state.changed:
             while (left_s := due_s - time.monotonic()) > 0:
-                if self._stirred:
+                if self._state.stirred:
                     return False
-                self._changed.wait(left_s)
+                self._state.changed.wait(left_s)
             return True
 
     def interrupted(self) -> bool:
         """See `PlayerHost`."""
-        return self._closing or self._seek_s is not None or self._discard or self._opener.wanted is not None
+        return self._closing or self._discard or self._state.sought or self._state.opening
 
     def show(self, live: LiveResult, *, fresh: bool) -> None:
         """See `PlayerHost`."""
-        if self._ignored:
-            people = tuple(p for p in live.result.people if p.track_id not in self._ignored)
-            live = replace(live, result=replace(live.result, people=people))
         if fresh:
             self.meter.add_result(live)
-            for sink in self._sinks:
-                sink.write(live)
-        with self._changed:
-            self._position_s = live.result.frame.time_s
-        self._outbox.put_result(live)
+        self._state.show(live.result.frame.time_s)
+        self._outbox.put_result(live, fresh=fresh)
         self._wake()
 
     def break_off(self, reason: str, *, lost: bool = False) -> None:
         """See `PlayerHost`."""
-        for sink in self._sinks:
-            sink.break_off(reason, lost=lost)
+        self._outbox.break_off(reason, lost=lost)
 
     def set_state(self, state: SessionState, message: str = "") -> None:
-        """See `PlayerHost`; while a source is being opened, the one before has no say any more."""
-        with self._changed:
-            if self._opener.wanted is not None:
-                return
-            self._state, self._message = state, message
-            if state == "ended":
-                self._playing = False
-        self._wake()
+        """See `PlayerHost`; what somebody asked for meanwhile counts more."""
+        if self._state.change(state, message):
+            self._wake()
 
     def say(self, key: str, role: Literal["info", "warning", "bad", "good"], text: str) -> None:
         """See `PlayerHost`."""
@@ -345,31 +347,14 @@ class LiveSession:
 
     def _fail(self, text: str) -> None:
         self.break_off(text)
-        self._player.close_source()
+        self._close_in_hand()
         self.set_state("failed", text)
 
-    def _stay(self) -> None:
-        self._playing = False
-        if self._state in ("playing", "ended"):
-            self._state = "paused"
+    def _close_in_hand(self) -> None:
+        self._player.close_source()
+        self._state.shown = False
+        self._opener.hold(None)
 
     def _stir(self) -> None:
-        """Let the session's thread look at what was asked of it."""
-        with self._changed:
-            self._stirred = True
-            self._changed.notify_all()
-
-
-def _open(request: SourceRequest, start_s: float = 0.0) -> Source:
-    return open_source(
-        request.spec,
-        fps=request.fps,
-        stills=request.stills,
-        start_s=start_s,
-        camera_mode=request.camera_mode,
-        as_camera=request.as_camera,
-    )
-
-
-def _close(source: Source) -> None:
-    source.close()
+        self._state.stir()
+        self._wake()

@@ -49,11 +49,16 @@ class NumberMeter:
         with self._lock:
             self._painted.append((painted_s, (painted_s - live.captured_s) * 1e3))
 
-    def numbers(self, source: Source | None, tracker: FrameTracker | None, unshown: int) -> LiveNumbers:
+    def numbers(
+        self, source: Source | None, tracker: FrameTracker | None, *, lost: int, unshown: int
+    ) -> LiveNumbers:
         """Return the numbers of now.
 
         Args:
-            source: in hand. tracker: in hand. unshown: results that nobody took in time to show them.
+            source: in hand.
+            tracker: in hand.
+            lost: frames of the source that were not worked on, though somebody wanted them.
+            unshown: results that nobody took in time to show them.
         """
         now = self._clock()
         with self._lock:
@@ -73,16 +78,16 @@ class NumberMeter:
             latency_p50_ms=float(median),
             latency_p95_ms=float(late),
             stages_ms={s: sum(timings.get(s, 0.0) for timings in recent) / len(recent) for s in stages},
-            dropped=_count_dropped(source, unshown),
+            dropped=_count_dropped(source, lost, unshown),
             people=people,
             **_tell_models(tracker),
         )
 
 
-def _count_dropped(source: Source | None, unshown: int) -> dict[str, int]:
+def _count_dropped(source: Source | None, lost: int, unshown: int) -> dict[str, int]:
     if source is None:
         return {}
-    return {LATE if source.info.live else UNREADABLE: source.frames_dropped, UNSHOWN: unshown}
+    return {LATE if source.info.live else UNREADABLE: lost, UNSHOWN: unshown}
 
 
 def _tell_models(tracker: FrameTracker | None) -> dict[str, Any]:

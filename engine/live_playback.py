@@ -13,12 +13,14 @@ HISTORY_BYTES = 128 * 2**20
 class PlayClock:
     """Tells when a frame of a file is due on the monotonic clock.
 
+    `stop` and `set_speed` may be called from any thread.
+
     speed: seconds of the file per second; infinite plays as fast as it goes.
     """
 
     def __init__(self) -> None:
         self.speed = 1.0
-        self._anchor: tuple[float, float] | None = None
+        self._anchor: tuple[float, float, float] | None = None
 
     def stop(self) -> None:
         """Begin anew with the next frame: playing was paused, or jumped."""
@@ -33,17 +35,19 @@ class PlayClock:
         if not speed > 0:
             raise ValueError(f"speed must be above 0, got {speed}")
         self.speed = speed
-        self._anchor = None
 
     def due_s(self, time_s: float, now_s: float) -> float:
         """Return when the frame of `time_s` seconds into the file is due; `now_s` where it is at once."""
-        if self.speed == float("inf"):
+        # Read once: others may write both meanwhile.
+        anchor, speed = self._anchor, self.speed
+        if speed == float("inf"):
             return now_s
-        if self._anchor is None:
-            self._anchor = time_s, now_s
-        due = self._anchor[1] + (time_s - self._anchor[0]) / self.speed
+        if anchor is None or anchor[2] != speed:
+            self._anchor = time_s, now_s, speed
+            return now_s
+        due = anchor[1] + (time_s - anchor[0]) / speed
         if now_s - due > MAX_LATE_S:
-            self._anchor = time_s, now_s
+            self._anchor = time_s, now_s, speed
             return now_s
         return due
 
@@ -66,9 +70,15 @@ class History:
         """Keep a result, and go to it."""
         self._back = 0
         self._items.append(live)
-        self._bytes += live.result.frame.image.nbytes
+        self._bytes += _size(live)
         while self._bytes > self._max_bytes and len(self._items) > 1:
-            self._bytes -= self._items.popleft().result.frame.image.nbytes
+            self._drop_oldest()
+
+    def forget_before(self, time_s: float, *, keep: int) -> None:
+        """Forget results before a time of the source, but for the last `keep`."""
+        while len(self._items) > max(1, keep) and self._items[0].result.frame.time_s < time_s:
+            self._drop_oldest()
+        self._back = min(self._back, max(0, len(self._items) - 1))
 
     def step(self, count: int) -> LiveResult | None:
         """Go `count` results on (back where negative); None, without going, where that is not kept."""
@@ -78,11 +88,21 @@ class History:
         self._back = back
         return self._items[-1 - back]
 
-    def to_end(self) -> None:
-        """Go to the newest."""
-        self._back = 0
+    def to_end(self) -> int:
+        """Go to the newest; return how many results on that was."""
+        back, self._back = self._back, 0
+        return back
 
     @property
     def at_end(self) -> bool:
         """Whether the place is the newest result."""
         return self._back == 0
+
+    def _drop_oldest(self) -> None:
+        self._bytes -= _size(self._items.popleft())
+
+
+def _size(live: LiveResult) -> int:
+    """Return the bytes of a result's pictures."""
+    heatmap = live.result.heatmap
+    return live.result.frame.image.nbytes + (0 if heatmap is None else heatmap.nbytes)

@@ -17,10 +17,17 @@ from engine.sources import Source
 from engine.structures import Frame
 from engine.timing import Stopwatch
 
+TIME_SLACK_S = 1e-6
 PRE_ROLL_S = 0.5
 """How long people are followed before a frame that was jumped to: they need to be seen for a moment."""
 LOOK_S = 0.1
 """How long a live source is waited for before commands and its state are looked at again."""
+STEP_LOOKS = 20
+"""How often a step waits so long for a live source's next frame."""
+SCRUB_S = 0.3
+"""While one place after another is jumped to, a picture is shown at least this often."""
+FAR_STEPS = 30
+"""Steps back beyond what is kept that are counted frame by frame; more are taken by the mean frame rate."""
 
 Opener = Callable[[float], Source]
 """Opens the source in hand anew, from so many seconds on."""
@@ -58,7 +65,8 @@ class Player:
     """The source, the models and the place in the source; used by one thread.
 
     source: in hand, None without one. tracker: None until models are in hand. loop: begin files again.
-    heatmap_wanted: whether results carry heatmaps.
+    heatmap_wanted: whether results carry heatmaps. lost: frames of a live source that newer ones replaced
+    while frames were wanted.
     """
 
     def __init__(self, host: PlayerHost) -> None:
@@ -71,33 +79,45 @@ class Player:
         self._history = History()
         self._held: Frame | None = None
         self._watch = Stopwatch()
-        self._told = 0
-        self._lost = False
+        self._told: set[str] = set()
+        self._away = False
         self._position_s = 0.0
+        self._shown_s = 0.0
         self._sequence = 0
+        self.lost = 0
+        self._resting = True
+        self._dropped = 0
 
     # --- what it works with ------------------------------------------------------------------------------
 
     def use_source(self, source: Source, reopen: Opener) -> None:
         """Close the source in hand and take another."""
         self.close_source()
-        self.source, self._open = source, reopen
-        self._sequence += 1
-        if self.tracker is not None:
-            self.tracker.start(SequenceKind(source.info.fps, source.info.stills))
+        self._told.clear()
+        self._position_s, self.lost = 0.0, 0
+        self._take(source, reopen)
 
     def close_source(self) -> None:
         """Have no source."""
         source, self.source = self.source, None
         if source is not None:
             source.close()
-        self._held, self._told, self._lost = None, 0, False
+        self._held, self._away = None, False
+        self.rest()
         self.clock.stop()
         self._history.clear()
         self._watch.take()
 
+    def rest(self) -> None:
+        """Want no frame for a while: what a live source drops until the next one is no loss."""
+        self._resting = True
+
     def use_estimator(self, estimator: FrameEstimator, settings: TrackSettings) -> None:
-        """Work with other models and settings from the next frame on; those in hand are closed."""
+        """Work with other models and settings from the next frame on; those in hand are closed.
+
+        Raises:
+            UsageError: the models cannot do what the settings say; they are in use with the settings before.
+        """
         if self.tracker is None:
             info = self.source.info if self.source else None
             kind = SequenceKind(info.fps, info.stills) if info else SequenceKind()
@@ -125,8 +145,7 @@ class Player:
         if kept is not None:
             # Stepped back before: what was shown then comes first, at its own pace.
             if self._host.wait_until(self._due_s(kept.result.frame)):
-                now = time.monotonic()
-                self._show(replace(kept, captured_s=now, done_s=now), fresh=False)
+                self._show_kept(kept)
             else:
                 self._history.step(-1)
             return
@@ -139,45 +158,111 @@ class Player:
         self._follow(frame)
 
     def step(self, count: int) -> None:
-        """Show the frame `count` on, or back where negative; a live source only goes on."""
+        """Show the frame `count` on, or back where negative; a live source goes on by one."""
         assert self.source is not None
         kept = self._history.step(count)
         if kept is not None:
-            self._show(kept, fresh=False)
+            self._show_kept(kept)
+        elif self.source.info.live:
+            if count > 0:
+                self._history.to_end()
+                self._step_live()
         elif count > 0:
-            self._history.to_end()
-            frame = self._next_frame()
-            if frame is not None:
+            for _ in range(count - self._history.to_end()):
+                frame = self._next_frame()
+                if frame is None:
+                    break
                 self._follow(frame)
-        elif not self.source.info.live:
-            self.jump(max(0.0, self._position_s + count / (self.source.info.fps or 1.0)))
+                if self._host.interrupted():
+                    break
+        elif count >= -FAR_STEPS:
+            self._step_back(-count)
+        else:
+            self.jump(self._earlier_s(-count))
+
+    def show_again(self) -> None:
+        """Show the present result once more, as others may be left out of it now."""
+        kept = self._history.step(0)
+        if kept is not None:
+            self._show_kept(kept)
 
     def jump(self, time_s: float, *, pre_roll: bool = True) -> None:
         """Go to a time of a file: open it a little before, and follow people up to it."""
-        assert self.source is not None and self._open is not None and self.tracker is not None
+        assert self.source is not None
         info = self.source.info
         if info.live:
             return
-        self._host.break_off("the playing position was changed")
         start_s = max(0.0, time_s - PRE_ROLL_S) if pre_roll and not info.stills else time_s
-        self.use_source(self._open(start_s), self._open)
-        wanted_s = time_s - 0.5 / (info.fps or 1.0)
-        last: Frame | None = None
-        for frame in self.source:
-            if last is not None:
-                self.tracker.update(last)
-            last = frame
-            if frame.time_s >= wanted_s:
+        shown = self._run_up(start_s, time_s - 0.5 / (info.fps or 1.0))
+        if shown is not None:
+            self._history.forget_before(start_s + PRE_ROLL_S / 2, keep=1)
+            self._due_s(shown.result.frame)
+            self._show(shown, fresh=True)
+
+    def _step_back(self, count: int) -> None:
+        """Show the frame `count` before, which is kept no more: follow people anew from before it."""
+        assert self.source is not None
+        stills = self.source.info.stills
+        here_s, earlier_s = self._position_s, self._earlier_s(count)
+        start_s = earlier_s if stills else max(0.0, earlier_s - PRE_ROLL_S)
+        reached = self._run_up(start_s, here_s - TIME_SLACK_S)
+        if reached is None:
+            return
+        self._history.forget_before(start_s + PRE_ROLL_S / 2, keep=count + 1)
+        kept = self._history.step(-count)
+        if kept is not None:
+            self._show_kept(kept)
+        else:
+            # Large pictures: not so many can be kept.
+            self.jump(earlier_s)
+
+    def _earlier_s(self, count: int) -> float:
+        """Return when about `count` frames before this one were."""
+        assert self.source is not None
+        return max(0.0, self._position_s - count / (self.source.info.fps or 1.0))
+
+    def _run_up(self, start_s: float, until_s: float) -> LiveResult | None:
+        """Open the file anew and follow people up to the first frame from `until_s` on, or to the last.
+
+        Returns:
+            its result, or, now and then, that of the frame reached when something newer was asked; None where
+            nothing is to be shown.
+        """
+        assert self.source is not None and self._open is not None
+        self._host.break_off("the playing position was changed")
+        # Opened first, so that the source in hand stays where that fails.
+        source = self._open(start_s)
+        self.close_source()
+        self._take(source, self._open)
+        done = None
+        for frame in source:
+            done = self._work(frame)
+            if frame.time_s >= until_s:
                 break
             if self._host.interrupted():
+                return done if time.monotonic() - self._shown_s > SCRUB_S else None
+        return done
+
+    def _step_live(self) -> None:
+        """Show the next frame of a live source, once it comes."""
+        for _ in range(STEP_LOOKS):
+            frame = self._next_frame()
+            if frame is not None:
+                self._follow(frame)
+            if frame is not None or self._away or self._host.interrupted():
                 return
-        if last is not None:
-            self._follow(last)
 
     # --- one frame ---------------------------------------------------------------------------------------
 
     def _due_s(self, frame: Frame) -> float:
         return self.clock.due_s(frame.time_s, time.monotonic())
+
+    def _take(self, source: Source, reopen: Opener) -> None:
+        self.source, self._open = source, reopen
+        self._dropped = 0
+        self._sequence += 1
+        if self.tracker is not None:
+            self.tracker.start(SequenceKind(source.info.fps, source.info.stills))
 
     def _next_frame(self) -> Frame | None:
         """Return the next frame, None where there is none now."""
@@ -190,33 +275,53 @@ class Player:
             frame: Frame | None = source.next_within(LOOK_S) if live else next(source, None)
         if live:
             self._look_at_live_source()
+        self._count_lost()
         self._tell_warnings()
         if frame is None and not live:
             self._end()
         return frame
 
+    def _count_lost(self) -> None:
+        assert self.source is not None
+        dropped = self.source.frames_dropped
+        if not self.source.info.live:
+            self.lost = dropped
+        elif not self._resting:
+            self.lost += dropped - self._dropped
+        self._dropped, self._resting = dropped, False
+
     def _look_at_live_source(self) -> None:
         source: Any = self.source
-        lost = source.state == "reconnecting"
-        if lost and not self._lost:
-            self._host.break_off(f"{source.info.name} was lost", lost=True)
+        away = source.state == "reconnecting"
+        if away:
+            # The state first: whoever hears of the break looks at it.
             self._host.set_state("reconnecting", source.state_message)
-        elif self._lost and not lost:
+            if not self._away:
+                self._host.break_off(f"{source.info.name} was lost", lost=True)
+        elif self._away:
             self._host.set_state("playing")
             self._host.say("source", "good", f"{source.info.name} is back")
-        self._lost = lost
+        self._away = away
 
     def _end(self) -> None:
-        """The file is over."""
+        """The file is over; a loop begins it again once its last frame was shown for its time."""
         assert self.source is not None
         self._host.break_off("the file came to its end")
-        if self.loop and self._history.at_end:
-            self.jump(0.0, pre_roll=False)
-        else:
+        if not self.loop or self._position_s <= 0:
+            # A single frame goes round no loop.
             self._host.set_state("ended")
+            return
+        step_s = 1.0 / (self.source.info.fps or 1.0)
+        due_s = self.clock.due_s(self._position_s + step_s, time.monotonic())
+        if self._host.wait_until(due_s):
+            self.jump(0.0, pre_roll=False)
 
     def _follow(self, frame: Frame) -> None:
         """Work on one frame and show it."""
+        self._show(self._work(frame), fresh=True)
+
+    def _work(self, frame: Frame) -> LiveResult:
+        """Follow people into one frame, and keep the result."""
         source: Any = self.source
         assert self.tracker is not None
         live = source.info.live
@@ -225,15 +330,20 @@ class Player:
         result = self.tracker.update(frame, self._watch)
         done = LiveResult(result, captured_s, time.monotonic(), self._sequence)
         self._history.add(done)
-        self._show(done, fresh=True)
+        return done
 
     def _show(self, live: LiveResult, *, fresh: bool) -> None:
-        self._position_s = live.result.frame.time_s
+        self._position_s, self._shown_s = live.result.frame.time_s, time.monotonic()
         self._host.show(live, fresh=fresh)
+
+    def _show_kept(self, live: LiveResult) -> None:
+        """Show a result of before, which is as new as it is shown: nobody waited for it."""
+        now = time.monotonic()
+        self._show(replace(live, captured_s=now, done_s=now), fresh=False)
 
     def _tell_warnings(self) -> None:
         assert self.source is not None
-        warnings = self.source.warnings
-        for text in warnings[self._told :]:
-            self._host.say("source", "warning", text)
-        self._told = len(warnings)
+        for text in self.source.warnings:
+            if text not in self._told:
+                self._told.add(text)
+                self._host.say("source", "warning", text)

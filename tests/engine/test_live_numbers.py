@@ -32,7 +32,7 @@ def test_rates_count_the_last_two_seconds() -> None:
         meter.add_result(live(clock.now, clock.now))
         if step % 2:
             meter.add_painted(live(clock.now, clock.now), clock.now)
-    numbers = meter.numbers(None, None, 0)
+    numbers = meter.numbers(None, None, lost=0, unshown=0)
     assert numbers.inference_rate == pytest.approx(10, abs=0.6)
     assert numbers.display_rate == pytest.approx(5, abs=0.6)
 
@@ -43,7 +43,7 @@ def test_latency_is_from_capture_to_paint() -> None:
     for ms in range(1, 101):
         meter.add_painted(live(clock.now, clock.now), clock.now + ms / 1e3)
     clock.now += 0.2
-    numbers = meter.numbers(None, None, 0)
+    numbers = meter.numbers(None, None, lost=0, unshown=0)
     assert numbers.latency_p50_ms == pytest.approx(50.5)
     assert numbers.latency_p95_ms == pytest.approx(95.05)
 
@@ -53,7 +53,7 @@ def test_stages_are_means_per_frame_where_a_stage_may_be_absent() -> None:
     meter.add_result(live(100, 100, infer=4.0, find=10.0))
     meter.add_result(live(100, 100, infer=6.0))
     clock.now = 100.5
-    assert meter.numbers(None, None, 0).stages_ms == {"find": 5.0, "infer": 5.0}
+    assert meter.numbers(None, None, lost=0, unshown=0).stages_ms == {"find": 5.0, "infer": 5.0}
 
 
 def test_nothing_is_known_at_first_and_after_a_reset() -> None:
@@ -61,7 +61,7 @@ def test_nothing_is_known_at_first_and_after_a_reset() -> None:
     meter.add_result(live(100, 100))
     clock.now = 101
     meter.reset()
-    numbers = meter.numbers(None, None, 0)
+    numbers = meter.numbers(None, None, lost=0, unshown=0)
     assert math.isnan(numbers.latency_p50_ms)
     assert math.isnan(numbers.inference_rate)
     assert numbers.dropped == {}
@@ -69,10 +69,11 @@ def test_nothing_is_known_at_first_and_after_a_reset() -> None:
 
 @pytest.mark.parametrize(("is_live", "cause"), [(True, "newer frame came first"), (False, "unreadable")])
 def test_losses_are_told_by_cause(is_live: bool, cause: str) -> None:
-    source = cast(Any, SimpleNamespace(info=SimpleNamespace(live=is_live), frames_dropped=3))
-    assert NumberMeter().numbers(source, None, 2).dropped == {cause: 3, "window behind": 2}
+    source = cast(Any, SimpleNamespace(info=SimpleNamespace(live=is_live)))
+    numbers = NumberMeter().numbers(source, None, lost=3, unshown=2)
+    assert numbers.dropped == {cause: 3, "window behind": 2}
 
 
 def test_a_live_source_tells_its_own_rate() -> None:
-    source = cast(Any, SimpleNamespace(info=SimpleNamespace(live=True), frames_dropped=0, capture_rate=29.9))
-    assert NumberMeter().numbers(source, None, 0).capture_rate == 29.9
+    source = cast(Any, SimpleNamespace(info=SimpleNamespace(live=True), capture_rate=29.9))
+    assert NumberMeter().numbers(source, None, lost=0, unshown=0).capture_rate == 29.9
