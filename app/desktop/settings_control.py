@@ -13,7 +13,7 @@ from engine.choices import Choices, list_choices
 from engine.errors import SteadyPoseError
 from engine.live_models import needs_models, with_models
 from engine.live_values import LiveResult
-from engine.metrics.steadiness import SteadinessMeter
+from engine.metrics.steadiness import Steadiness, SteadinessMeter
 from engine.settings import EstimatorSettings, TrackSettings
 from engine.skeleton import Skeleton
 
@@ -36,6 +36,7 @@ class SettingsControl(QObject):
     models_wanted = Signal()
     settled = Signal()
     _listed = Signal()
+    _gauged = Signal()
 
     def __init__(
         self,
@@ -55,6 +56,10 @@ class SettingsControl(QObject):
         self._fixed: Skeleton | None = None
         self._lister = Background(_list, lambda _: None, self._listed.emit, "list choices")
         self._listed.connect(self._show_choices)
+        self._gauge: Background[SteadinessMeter, Steadiness] = Background(
+            SteadinessMeter.measure, lambda _: None, self._gauged.emit, "measure steadiness"
+        )
+        self._gauged.connect(self._show_steadiness)
         controls.set_settings(session.status.settings)
         controls.settings_changed.connect(self._change)
         controls.loading_cancelled.connect(self._cancel_loading)
@@ -68,7 +73,7 @@ class SettingsControl(QObject):
         session.status_changed.connect(self._follow_status)
         session.result_followed.connect(self._measure)
         self._timer = QTimer(self, interval=STEADINESS_MS)
-        self._timer.timeout.connect(self._show_steadiness)
+        self._timer.timeout.connect(self._measure_steadiness)
         self._timer.start()
         self._reload_presets()
         self._list_choices()
@@ -82,6 +87,7 @@ class SettingsControl(QObject):
         """Wait until nothing works in the background."""
         self._timer.stop()
         self._lister.close()
+        self._gauge.close()
 
     def set_region(self, region: Region | None) -> None:
         """Follow only people in a part of the frame, xyxy frame px, or everywhere."""
@@ -175,10 +181,15 @@ class SettingsControl(QObject):
             self._meter = SteadinessMeter()
         self._meter.add(live.result)
 
+    def _measure_steadiness(self) -> None:
+        if self._controls.isVisible() and self._gauge.wanted is None:
+            self._gauge.ask(self._meter)
+
     def _show_steadiness(self) -> None:
-        if self._controls.isVisible():
-            meter = self._meter
-            self._controls.set_steadiness(meter.jitter_share, meter.jitter_px, meter.lag_ms)
+        outcome = self._gauge.take()
+        if outcome is not None and outcome[0] is self._meter and isinstance(outcome[1], Steadiness):
+            found = outcome[1]
+            self._controls.set_steadiness(found.jitter_share, found.jitter_px, found.lag_ms)
 
     def _list_choices(self) -> None:
         self._lister.ask((self._controls.settings.estimator, self._fixed))

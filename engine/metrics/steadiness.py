@@ -7,10 +7,11 @@ of their trembling.
 
 import threading
 from collections import deque
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import savgol_filter
 
 from engine.metrics.jitter import TREND_FRAMES, lag_s, rms_jitter
 from engine.structures import KeypointState, Result, TrackedPerson
@@ -37,12 +38,25 @@ MIN_MOTION, MIN_SPREAD_PX = 8.0, 4.0
 """A keypoint moves enough to tell its lag if its spread is so many times the raw jitter, and so many px."""
 MAX_HOLE_FRAMES = 5
 """A longer hole in a keypoint's measurements is not bridged to measure its lag."""
-SMOOTH_FRAMES = 7
+SMOOTH_FRAMES, SMOOTH_ORDER = 7, 2
 NAN = float("nan")
 
 Seen = tuple[float, tuple[TrackedPerson, ...]]
 Paths = tuple[Array, Array, Array]
 """(T,) seconds; smoothed and raw keypoints (T, N, 2) frame px, NaN where not measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steadiness:
+    """What smoothing does; each is NaN where too little was seen to tell.
+
+    jitter_px: RMS jitter of the smoothed keypoints; jitter_share: that over the raw ones'. lag_ms: how late
+    the smoothed keypoints are behind the raw ones, NaN also where nothing moves enough to tell.
+    """
+
+    jitter_px: float = NAN
+    jitter_share: float = NAN
+    lag_ms: float = NAN
 
 
 class SteadinessMeter:
@@ -72,23 +86,12 @@ class SteadinessMeter:
         with self._lock:
             self._seen.clear()
 
-    @property
-    def jitter_px(self) -> float:
-        """RMS jitter of the smoothed keypoints, px; NaN where too little was seen."""
-        time_s, smoothed, _ = self._longest()
-        return _jitter(time_s, smoothed)
-
-    @property
-    def jitter_share(self) -> float:
-        """Jitter of the smoothed keypoints over that of the raw ones; NaN where too little was seen."""
-        time_s, smoothed, raw = self._longest()
-        before = _jitter(time_s, raw)
-        return _jitter(time_s, smoothed) / before if before > 1e-6 else NAN
-
-    @property
-    def lag_ms(self) -> float:
-        """How late the smoothed keypoints are behind the raw ones; NaN where nothing moves enough to tell."""
-        return _lag_ms(self._longest())
+    def measure(self) -> Steadiness:
+        """Return how steady the last seconds were; takes some milliseconds, so not in a window's thread."""
+        time_s, smoothed, raw = paths = self._longest()
+        after, before = _jitter(time_s, smoothed), _jitter(time_s, raw)
+        share = after / before if before > 1e-6 else NAN
+        return Steadiness(after, share, _lag_ms(paths, before))
 
     def _longest(self) -> Paths:
         """Return the paths of the keypoints of those who are there longest; N may be 0."""
@@ -125,9 +128,10 @@ def _jitter(time_s: Array, keypoints: Array) -> float:
     return rms_jitter(row)
 
 
-def _lag_ms(paths: Paths) -> float:
+def _lag_ms(paths: Paths, jitter_px: float) -> float:
+    """Return the lag of the smoothed keypoints; `jitter_px` is that of the raw ones."""
     time_s, smoothed, raw = paths
-    movers = _movers(raw, _jitter(time_s, raw))
+    movers = _movers(raw, jitter_px)
     if not movers:
         return NAN
     truth = np.stack([_steady(raw[:, index]) for index in movers], axis=1)
@@ -158,7 +162,29 @@ def _steady(path: Array) -> Array:
     known: NDArray[np.bool_] = np.asarray(np.isfinite(path).all(axis=-1))
     frames = np.arange(len(path))
     bridged = np.stack([np.interp(frames, frames[known], path[known, axis]) for axis in (0, 1)], axis=-1)
-    smooth = savgol_filter(bridged, SMOOTH_FRAMES, 2, axis=0)
+    smooth = _fitted(bridged)
     before = np.maximum.accumulate(np.where(known, frames, -len(path)))
     after = np.minimum.accumulate(np.where(known, frames, 2 * len(path))[::-1])[::-1]
     return np.where((after - before > MAX_HOLE_FRAMES + 1)[:, None], np.nan, smooth)
+
+
+def _fitted(path: Array) -> Array:
+    """Replace each of a (T, 2) path's points by a parabola fitted to the frames around it, T ≥ 7.
+
+    The first and the last three lie on the parabola of the first and last seven (Savitzky and Golay 1964).
+    """
+    weights, half = _fit_weights(), SMOOTH_FRAMES // 2
+    smooth = np.empty_like(path)
+    windows = np.lib.stride_tricks.sliding_window_view(path, SMOOTH_FRAMES, axis=0)
+    smooth[half:-half] = windows @ weights[half]
+    smooth[:half] = weights[:half] @ path[:SMOOTH_FRAMES]
+    smooth[-half:] = weights[-half:] @ path[-SMOOTH_FRAMES:]
+    return smooth
+
+
+@cache
+def _fit_weights() -> Array:
+    """(SMOOTH_FRAMES, SMOOTH_FRAMES): each row gives the fitted value at one frame."""
+    half = SMOOTH_FRAMES // 2
+    powers = np.vander(np.arange(-half, half + 1.0), SMOOTH_ORDER + 1, increasing=True)
+    return np.asarray(powers @ np.linalg.pinv(powers), np.float64)

@@ -2,12 +2,12 @@
 
 import math
 import threading
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
 
-from engine.metrics.steadiness import MAX_FRAMES, SteadinessMeter
+from engine.metrics.steadiness import MAX_FRAMES, SteadinessMeter, _fitted
 from engine.metrics.walking import Walker
 from engine.structures import Frame, KeypointState, Result, TrackedPerson
 
@@ -55,7 +55,7 @@ def show(
 
 
 def numbers(meter: SteadinessMeter) -> tuple[float, float, float]:
-    return meter.jitter_px, meter.jitter_share, meter.lag_ms
+    return astuple(meter.measure())
 
 
 def unknown(meter: SteadinessMeter) -> bool:
@@ -67,8 +67,8 @@ def unknown(meter: SteadinessMeter) -> bool:
 def test_the_share_of_jitter_left_is_measured_at_rest_and_walking(share: float, walker: Walker) -> None:
     meter = SteadinessMeter()
     show(meter, times(3), walker=walker, noise_px=4.0, share=share)
-    assert meter.jitter_share == pytest.approx(share, abs=0.03)
-    assert meter.jitter_px == pytest.approx(share * 4.0 * math.sqrt(2), rel=0.1)
+    assert meter.measure().jitter_share == pytest.approx(share, abs=0.03)
+    assert meter.measure().jitter_px == pytest.approx(share * 4.0 * math.sqrt(2), rel=0.1)
 
 
 @pytest.mark.parametrize("fps", [15, 30, 60, 120])
@@ -76,13 +76,13 @@ def test_the_share_of_jitter_left_is_measured_at_rest_and_walking(share: float, 
 def test_lag_is_measured_whatever_the_frame_rate(fps: int, delay_s: float) -> None:
     meter = SteadinessMeter()
     show(meter, times(3.5, fps), noise_px=3.0, share=0.3, delay_s=delay_s)
-    assert meter.lag_ms == pytest.approx(1000 * delay_s, abs=5)
+    assert meter.measure().lag_ms == pytest.approx(1000 * delay_s, abs=5)
 
 
 def test_nobody_who_stands_tells_a_lag() -> None:
     meter = SteadinessMeter()
     show(meter, times(3), walker=STANDING, noise_px=4.0, share=0.3, delay_s=0.05)
-    assert math.isnan(meter.lag_ms)
+    assert math.isnan(meter.measure().lag_ms)
 
 
 def test_too_little_tells_nothing() -> None:
@@ -98,14 +98,14 @@ def test_too_little_tells_nothing() -> None:
 def test_without_any_trembling_there_is_no_share() -> None:
     meter = SteadinessMeter()
     show(meter, times(3), walker=STANDING)
-    assert meter.jitter_px == 0 and math.isnan(meter.jitter_share)
+    assert meter.measure().jitter_px == 0 and math.isnan(meter.measure().jitter_share)
 
 
 def test_only_the_last_seconds_count() -> None:
     meter = SteadinessMeter(window_s=2.0)
     show(meter, times(3), noise_px=4.0, share=1.0)
     show(meter, times(2.1, start_s=3), noise_px=4.0, share=0.2)
-    assert meter.jitter_share == pytest.approx(0.2, abs=0.03)
+    assert meter.measure().jitter_share == pytest.approx(0.2, abs=0.03)
 
 
 def test_going_back_in_time_begins_anew() -> None:
@@ -114,7 +114,7 @@ def test_going_back_in_time_begins_anew() -> None:
     show(meter, times(0.3, start_s=10), noise_px=4.0)
     assert unknown(meter)
     show(meter, times(3, start_s=10.3), noise_px=4.0, share=0.5)
-    assert meter.jitter_share == pytest.approx(0.5, abs=0.03)
+    assert meter.measure().jitter_share == pytest.approx(0.5, abs=0.03)
     meter.reset()
     assert unknown(meter)
 
@@ -124,15 +124,15 @@ def test_uneven_steps_and_dropped_frames_hardly_matter() -> None:
     uneven = times(4) + random.uniform(-0.3, 0.3, 4 * FPS) / FPS
     meter = SteadinessMeter()
     show(meter, uneven[random.random(len(uneven)) > 0.08], noise_px=4.0, share=0.3, delay_s=0.05)
-    assert meter.jitter_share == pytest.approx(0.3, abs=0.1)
-    assert meter.lag_ms == pytest.approx(50, abs=12)
+    assert meter.measure().jitter_share == pytest.approx(0.3, abs=0.1)
+    assert meter.measure().lag_ms == pytest.approx(50, abs=12)
 
 
 def test_a_gap_is_no_jitter() -> None:
     meter = SteadinessMeter()
     show(meter, times(1.2), noise_px=2.0, share=0.5)
     show(meter, times(1.2, start_s=1.7), noise_px=2.0, share=0.5)
-    assert meter.jitter_px == pytest.approx(math.sqrt(2), rel=0.15)
+    assert meter.measure().jitter_px == pytest.approx(math.sqrt(2), rel=0.15)
 
 
 def test_people_who_come_and_go_leave_the_numbers_of_those_who_stay() -> None:
@@ -145,7 +145,7 @@ def test_people_who_come_and_go_leave_the_numbers_of_those_who_stay() -> None:
             person_of(pose + random.normal(0, 40, pose.shape), pose, 1000 + index),
         ]
         meter.add(result_at(float(time), *wild, person_of(pose + 0.4 * noise, pose + noise)))
-    assert meter.jitter_share == pytest.approx(0.4, abs=0.03)
+    assert meter.measure().jitter_share == pytest.approx(0.4, abs=0.03)
 
 
 def test_keypoints_that_are_only_predicted_have_no_say() -> None:
@@ -159,7 +159,7 @@ def test_keypoints_that_are_only_predicted_have_no_say() -> None:
         raw = person.raw_keypoints.copy()
         raw[9:13] = np.nan
         meter.add(result_at(float(time), replace(person, raw_keypoints=raw)))
-    assert meter.jitter_share == pytest.approx(0.5, abs=0.04)
+    assert meter.measure().jitter_share == pytest.approx(0.5, abs=0.04)
 
 
 def test_another_skeleton_begins_anew() -> None:
@@ -168,6 +168,15 @@ def test_another_skeleton_begins_anew() -> None:
     for time in times(0.2, start_s=1.5):
         meter.add(result_at(float(time), person_of(np.zeros((6, 2)), np.zeros((6, 2)), 2)))
     assert unknown(meter)
+
+
+@pytest.mark.parametrize("frames", [7, 8, 40])
+def test_a_path_is_smoothed_without_delay_up_to_its_ends(frames: int) -> None:
+    time = np.arange(frames)[:, None] * [1.0, 1.0]
+    parabola = 3 - 2 * time + 0.5 * time**2
+    assert _fitted(parabola) == pytest.approx(parabola, abs=1e-9)
+    noise = np.random.default_rng(0).normal(0, 1, parabola.shape)
+    assert np.abs(_fitted(noise)).mean() < np.abs(noise).mean()
 
 
 def test_memory_is_bounded_and_holds_no_frames() -> None:
