@@ -1,4 +1,4 @@
-"""Qt without a display; every test must leave no thread behind. `desk` is the whole window, as a person has it."""
+"""Qt without a display; every test must leave no thread behind. `desk` is the whole window, as people have it."""
 
 import os
 import threading
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
@@ -59,10 +60,20 @@ class Desk:
     def open(self, source: object) -> None:
         """Open a source and wait until people are painted on its frames."""
         self.window.sources.open_text(str(source))
-        self.until(lambda: self.session.status.state != "opening" and self.painted and self.people)
+        self.until(lambda: self.is_in_hand(str(source)) and self.painted and self.people)
+
+    def is_in_hand(self, source: str) -> bool:
+        """Whether a source is the one that the window shows."""
+        status = self.session.status
+        opened = status.request is not None and str(status.request.spec) == source
+        return opened and status.state != "opening"
 
     def press(self, key: Qt.Key, modifiers: Qt.KeyboardModifier = NO_KEYS) -> None:
         """Press a key, wherever the focus is."""
+        if not self.window.isActiveWindow():
+            # A menu that closes gives the focus back only where there is a window manager.
+            self.window.activateWindow()
+            self.until(self.window.isActiveWindow)
         self.qtbot.keyClick(QApplication.focusWidget() or self.window, key, modifiers)
 
     def pause(self) -> None:
@@ -110,7 +121,7 @@ class Desk:
         """Return where a place of the frame is in the view, px."""
         place = self.page.view._place
         assert place is not None
-        return QPoint(*(round(value) for value in place.to_view(x, y)))
+        return QPoint(*(round(value) for value in place.to_view(np.array([x, y])).tolist()))
 
     def click(self, place: QPoint, button: Qt.MouseButton = Qt.MouseButton.LeftButton) -> None:
         """Click on the stage."""
@@ -124,11 +135,11 @@ class Desk:
         self.qtbot.mouseMove(view, end)
         self.qtbot.mouseRelease(view, left, NO_KEYS, end)
 
-    def find(self, kind: type[QWidget], name: str) -> QWidget:
+    def find(self, kind: type[QWidget], name: str, inside: QWidget | None = None) -> QWidget:
         """Return the visible widget of a kind that is called so, by its accessible name or its text."""
         found = [
             widget
-            for widget in self.window.findChildren(kind)
+            for widget in (inside or self.window).findChildren(kind)
             if name in (widget.accessibleName(), getattr(widget, "text", str)().replace("&", ""))
             and widget.isVisible()
         ]

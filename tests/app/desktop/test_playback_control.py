@@ -177,7 +177,7 @@ def test_waiting_for_a_source_can_be_given_up(desk: Any, mjpeg_server: Any) -> N
     mjpeg_server.silent = True
     desk.window.sources.open_text(mjpeg_server.address)
     desk.until(lambda: desk.page.stack.currentWidget() is desk.page.loading)
-    desk.qtbot.mouseClick(desk.find(QPushButton, "Cancel"), Qt.MouseButton.LeftButton)
+    desk.qtbot.mouseClick(desk.find(QPushButton, "Cancel", desk.page.loading), Qt.MouseButton.LeftButton)
     desk.until(lambda: desk.page.stack.currentWidget() is desk.page.welcome)
     mjpeg_server.stop()
 
