@@ -17,7 +17,6 @@ from engine.sources import Source
 from engine.structures import Frame
 from engine.timing import Stopwatch
 
-TIME_SLACK_S = 1e-6
 PRE_ROLL_S = 0.5
 """How long people are followed before a frame that was jumped to: they need to be seen for a moment."""
 LOOK_S = 0.1
@@ -193,7 +192,7 @@ class Player:
         if info.live:
             return
         start_s = max(0.0, time_s - PRE_ROLL_S) if pre_roll and not info.stills else time_s
-        shown = self._run_up(start_s, time_s - 0.5 / (info.fps or 1.0))
+        shown = self._run_up(start_s, time_s)
         if shown is not None:
             self._history.forget_before(start_s + PRE_ROLL_S / 2, keep=1)
             self._due_s(shown.result.frame)
@@ -205,8 +204,7 @@ class Player:
         stills = self.source.info.stills
         here_s, earlier_s = self._position_s, self._earlier_s(count)
         start_s = earlier_s if stills else max(0.0, earlier_s - PRE_ROLL_S)
-        reached = self._run_up(start_s, here_s - TIME_SLACK_S)
-        if reached is None:
+        if self._run_up(start_s, here_s) is None:
             return
         self._history.forget_before(start_s + PRE_ROLL_S / 2, keep=count + 1)
         kept = self._history.step(-count)
@@ -221,8 +219,8 @@ class Player:
         assert self.source is not None
         return max(0.0, self._position_s - count / (self.source.info.fps or 1.0))
 
-    def _run_up(self, start_s: float, until_s: float) -> LiveResult | None:
-        """Open the file anew and follow people up to the first frame from `until_s` on, or to the last.
+    def _run_up(self, start_s: float, time_s: float) -> LiveResult | None:
+        """Open the file anew and follow people up to the frame shown at `time_s`, give or take half a frame.
 
         Returns:
             its result, or, now and then, that of the frame reached when something newer was asked; None where
@@ -234,13 +232,17 @@ class Player:
         source = self._open(start_s)
         self.close_source()
         self._take(source, self._open)
-        done = None
+        slack_s = 0.5 / (source.info.fps or 1.0)
+        done: LiveResult | None = None
         for frame in source:
+            if done is not None:
+                step_s = frame.time_s - done.result.frame.time_s
+                if frame.time_s > time_s + min(slack_s, step_s / 2):
+                    self._held = frame
+                    break
+                if self._host.interrupted():
+                    return done if time.monotonic() - self._shown_s > SCRUB_S else None
             done = self._work(frame)
-            if frame.time_s >= until_s:
-                break
-            if self._host.interrupted():
-                return done if time.monotonic() - self._shown_s > SCRUB_S else None
         return done
 
     def _step_live(self) -> None:

@@ -223,12 +223,14 @@ class MjpegServer:
     """A camera on the loopback network that sends JPEG pictures over HTTP, and can be pulled away.
 
     address: where it is, also after it was started anew. size: (height, width) of the pictures, may be
-    changed. silent: whether it says nothing while its connections stay open. connections: made so far.
+    changed. silent: whether it says nothing while its connections stay open. pause_s: between two pictures.
+    connections: made so far.
     """
 
     def __init__(self) -> None:
         self.size = (96, 128)
         self.silent = False
+        self.pause_s = 0.02
         self.connections = 0
         self._port = 0
         self._ended = threading.Event()
@@ -277,7 +279,7 @@ class MjpegServer:
         count = 0
         # The other end is free to leave at any time.
         with contextlib.suppress(OSError):
-            while not self._ended.wait(0.02):
+            while not self._ended.wait(self.pause_s):
                 if not self.silent:
                     handler.wfile.write(self._part(count))
                     count += 1

@@ -1,91 +1,20 @@
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
 from engine.errors import ModelFileError
 from engine.estimator import open_estimator
-from engine.live import LiveSession
-from engine.live_values import LiveResult, SourceRequest
+from engine.live_values import SourceRequest
 from engine.settings import EstimatorSettings, TrackSettings
 
 PATIENCE_S = 20.0
-
-
-class Sink:
-    def __init__(self) -> None:
-        self.written: list[int] = []
-        self.breaks: list[tuple[str, bool]] = []
-
-    def write(self, live: LiveResult) -> None:
-        self.written.append(live.result.frame.index)
-
-    def break_off(self, reason: str, *, lost: bool) -> None:
-        self.breaks.append((reason, lost))
-
-
-class Watcher:
-    """A session with everything that came out of it."""
-
-    def __init__(self, settings: TrackSettings, **options: Any) -> None:
-        self.results: list[LiveResult] = []
-        self.told: list[str] = []
-        self.news = threading.Event()
-        self.session = LiveSession(settings, wake=self.news.set, **options)
-
-    def until(self, condition: Callable[[], object]) -> None:
-        """Take what comes until a condition holds."""
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            self.results += self.session.take_results()
-            self.told += [notice.text for notice in self.session.take_notices()]
-            if condition():
-                return
-            assert time.monotonic() < deadline, (self.session.status, self.told, self.indices[-5:])
-            self.news.wait(0.05)
-            self.news.clear()
-
-    def until_state(self, state: str) -> None:
-        self.until(lambda: self.session.status.state == state)
-
-    @property
-    def indices(self) -> list[int]:
-        return [live.result.frame.index for live in self.results]
-
-    @property
-    def last(self) -> LiveResult:
-        return self.results[-1]
-
-
-@pytest.fixture
-def settings(top_down_file: Path, bottom_up_file: Path) -> TrackSettings:
-    return TrackSettings(
-        estimator=EstimatorSettings(
-            mode="top-down",
-            top_down_model=str(top_down_file),
-            bottom_up_model=str(bottom_up_file),
-            threads=1,
-            find_interval_s=0.1,
-        )
-    )
-
-
-@pytest.fixture
-def watcher(settings: TrackSettings) -> Iterator[Watcher]:
-    made = Watcher(settings)
-    yield made
-    made.session.close()
-
-
-@pytest.fixture
-def playing(watcher: Watcher, marker_folder: Path) -> Watcher:
-    """24 pictures at 30 frames/s, opened."""
-    watcher.session.open(SourceRequest(marker_folder, "frames"))
-    watcher.until(lambda: watcher.results)
-    return watcher
+Watcher: TypeAlias = Any
+Sink: TypeAlias = Any
+Begin = Callable[..., Any]
 
 
 def test_a_file_is_played_to_its_end_and_every_frame_shown_once(playing: Watcher) -> None:
@@ -129,8 +58,7 @@ def test_stepping_back_shows_what_was_shown_with_the_same_people(playing: Watche
     assert playing.indices[place:] == list(range(at - 3, 24))
 
 
-def test_results_shown_again_are_not_written_again(playing: Watcher) -> None:
-    sink = Sink()
+def test_results_shown_again_are_not_written_again(playing: Watcher, sink: Sink) -> None:
     playing.session.pause()
     playing.until_state("paused")
     time.sleep(0.2)
@@ -199,7 +127,7 @@ def test_a_setting_changed_at_a_still_picture_shows(playing: Watcher, settings: 
 
 
 def test_other_models_are_opened_while_the_ones_in_hand_go_on(
-    settings: TrackSettings, marker_folder: Path
+    watch: Begin, settings: TrackSettings, marker_folder: Path
 ) -> None:
     let_go, opened = threading.Event(), []
 
@@ -209,7 +137,7 @@ def test_other_models_are_opened_while_the_ones_in_hand_go_on(
         opened.append(wanted.mode)
         return open_estimator(wanted)
 
-    watcher = Watcher(settings, opener=slow)
+    watcher = watch(opener=slow)
     try:
         watcher.session.set_loop(True)
         watcher.session.open(SourceRequest(marker_folder, "frames"))
@@ -226,11 +154,10 @@ def test_other_models_are_opened_while_the_ones_in_hand_go_on(
         assert opened == ["top-down", "bottom-up"]
     finally:
         let_go.set()
-        watcher.session.close()
 
 
 def test_giving_up_a_load_keeps_the_models_and_takes_the_setting_back(
-    settings: TrackSettings, marker_folder: Path
+    watch: Begin, settings: TrackSettings, marker_folder: Path
 ) -> None:
     let_go = threading.Event()
 
@@ -239,7 +166,7 @@ def test_giving_up_a_load_keeps_the_models_and_takes_the_setting_back(
             let_go.wait(PATIENCE_S)
         return open_estimator(wanted)
 
-    watcher = Watcher(settings, opener=slow)
+    watcher = watch(opener=slow)
     try:
         watcher.session.open(SourceRequest(marker_folder, "frames"))
         watcher.until(lambda: watcher.results)
@@ -253,7 +180,6 @@ def test_giving_up_a_load_keeps_the_models_and_takes_the_setting_back(
         assert watcher.session.numbers().mode == "top-down"
     finally:
         let_go.set()
-        watcher.session.close()
 
 
 def test_a_model_that_cannot_be_had_is_told_and_the_one_in_hand_stays(
@@ -267,7 +193,7 @@ def test_a_model_that_cannot_be_had_is_told_and_the_one_in_hand_stays(
 
 
 def test_without_any_model_the_session_says_why_and_recovers(
-    marker_folder: Path, settings: TrackSettings
+    watch: Begin, marker_folder: Path, settings: TrackSettings
 ) -> None:
     def fails(wanted: EstimatorSettings) -> Any:
         if wanted.top_down_model == "broken":
@@ -275,16 +201,13 @@ def test_without_any_model_the_session_says_why_and_recovers(
         return open_estimator(wanted)
 
     broken = settings.estimator.model_copy(update={"top_down_model": "broken"})
-    watcher = Watcher(settings.model_copy(update={"estimator": broken}), opener=fails)
-    try:
-        watcher.until_state("failed")
-        assert watcher.session.status.message == "broken is no model; choose another"
-        watcher.session.change_settings(settings)
-        watcher.session.open(SourceRequest(marker_folder, "frames"))
-        watcher.until_state("ended")
-        assert len(watcher.last.result.people) == 2
-    finally:
-        watcher.session.close()
+    watcher = watch(settings.model_copy(update={"estimator": broken}), opener=fails)
+    watcher.until_state("failed")
+    assert watcher.session.status.message == "broken is no model; choose another"
+    watcher.session.change_settings(settings)
+    watcher.session.open(SourceRequest(marker_folder, "frames"))
+    watcher.until_state("ended")
+    assert len(watcher.last.result.people) == 2
 
 
 def test_a_source_that_cannot_be_opened_is_told_and_the_next_one_plays(
@@ -314,8 +237,7 @@ def test_ignored_people_are_neither_shown_nor_written(playing: Watcher) -> None:
     assert gone not in [person.track_id for person in playing.last.result.people]
 
 
-def test_sinks_learn_that_frames_break_off(playing: Watcher, marker_folder: Path) -> None:
-    sink = Sink()
+def test_sinks_learn_that_frames_break_off(playing: Watcher, sink: Sink, marker_folder: Path) -> None:
     playing.session.add_sink(sink)
     playing.session.seek(0.1)
     playing.until(lambda: sink.breaks)
@@ -333,8 +255,9 @@ def test_a_heatmap_comes_only_where_it_is_wanted(playing: Watcher) -> None:
     assert heatmap is not None and 0.5 < heatmap.max() <= 1.0
 
 
-def test_a_camera_pulled_away_is_waited_for_and_comes_back(watcher: Watcher, mjpeg_server: Any) -> None:
-    sink = Sink()
+def test_a_camera_pulled_away_is_waited_for_and_comes_back(
+    watcher: Watcher, sink: Sink, mjpeg_server: Any
+) -> None:
     watcher.session.add_sink(sink)
     watcher.session.open(SourceRequest(mjpeg_server.address, "camera"))
     watcher.until(lambda: len(watcher.results) >= 5)
@@ -372,9 +295,9 @@ def test_latency_counts_from_capture(watcher: Watcher, mjpeg_server: Any) -> Non
         assert live.captured_s <= live.done_s <= time.monotonic()
 
 
-def test_closing_leaves_no_thread(settings: TrackSettings, marker_folder: Path) -> None:
+def test_closing_leaves_no_thread(watch: Begin, settings: TrackSettings, marker_folder: Path) -> None:
     before = set(threading.enumerate())
-    watcher = Watcher(settings)
+    watcher = watch(settings)
     watcher.session.open(SourceRequest(marker_folder, "frames"))
     watcher.until(lambda: watcher.results)
     watcher.session.close()
