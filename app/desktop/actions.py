@@ -94,12 +94,12 @@ ACTIONS: dict[str, ActionSpec] = {
         "step-forward",
     ),
     "skip_back": ActionSpec(
-        QT_TRANSLATE_NOOP("Actions", "5 seconds back"),
+        QT_TRANSLATE_NOOP("Actions", "5 seconds bac&k"),
         ("Shift+Left",),
         QT_TRANSLATE_NOOP("Actions", "Go five seconds back"),
     ),
     "skip_on": ActionSpec(
-        QT_TRANSLATE_NOOP("Actions", "5 seconds forward"),
+        QT_TRANSLATE_NOOP("Actions", "5 seconds fo&rward"),
         ("Shift+Right",),
         QT_TRANSLATE_NOOP("Actions", "Go five seconds on"),
     ),
@@ -150,7 +150,7 @@ ACTIONS: dict[str, ActionSpec] = {
         "open",
     ),
     "limbs": ActionSpec(
-        QT_TRANSLATE_NOOP("Actions", "S&keleton"),
+        QT_TRANSLATE_NOOP("Actions", "&Skeleton"),
         ("1",),
         QT_TRANSLATE_NOOP("Actions", "Draw limbs"),
         "skeleton",
@@ -220,23 +220,23 @@ ACTIONS: dict[str, ActionSpec] = {
         on=False,
     ),
     "clear_region": ActionSpec(
-        QT_TRANSLATE_NOOP("Actions", "&Clear region"),
+        QT_TRANSLATE_NOOP("Actions", "Clear re&gion"),
         ("Shift+G",),
         QT_TRANSLATE_NOOP("Actions", "Follow people in the whole picture again"),
     ),
     "unfollow": ActionSpec(
-        QT_TRANSLATE_NOOP("Actions", "Follow &nobody"),
+        QT_TRANSLATE_NOOP("Actions", "Follow n&obody"),
         ("Shift+F",),
         QT_TRANSLATE_NOOP("Actions", "Let go of the person who is followed"),
     ),
     "zoom_in": ActionSpec(
-        QT_TRANSLATE_NOOP("Actions", "Zoom &in"),
+        QT_TRANSLATE_NOOP("Actions", "&Zoom in"),
         ("+", "="),
         QT_TRANSLATE_NOOP("Actions", "Larger"),
         "zoom-in",
     ),
     "zoom_out": ActionSpec(
-        QT_TRANSLATE_NOOP("Actions", "Zoom &out"),
+        QT_TRANSLATE_NOOP("Actions", "Zoom o&ut"),
         ("-",),
         QT_TRANSLATE_NOOP("Actions", "Smaller"),
         "zoom-out",
@@ -248,7 +248,7 @@ ACTIONS: dict[str, ActionSpec] = {
         "fit",
     ),
     "fullscreen": ActionSpec(
-        QT_TRANSLATE_NOOP("Actions", "&Full screen"),
+        QT_TRANSLATE_NOOP("Actions", "Fu&ll screen"),
         ("F11",),
         QT_TRANSLATE_NOOP("Actions", "Use the whole screen"),
         "fullscreen",
@@ -282,7 +282,7 @@ def make_actions(window: QWidget) -> dict[str, QAction]:
     for name, spec in ACTIONS.items():
         action = QAction(translate(spec.text), window)
         action.setObjectName(name)
-        keys = [QKeySequence(key) for key in spec.keys]
+        keys = [QKeySequence.fromString(key, QKeySequence.SequenceFormat.PortableText) for key in spec.keys]
         action.setShortcuts(keys)
         shown = f" ({keys[0].toString(QKeySequence.SequenceFormat.NativeText)})" if keys else ""
         action.setToolTip(translate(spec.tip) + shown)

@@ -39,7 +39,7 @@ class Toolbar(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        files = _push("file", self.tr("Add &files…"), self.tr("Add videos to the queue"))
+        files = _push("file", self.tr("Add f&iles…"), self.tr("Add videos to the queue"))
         files.clicked.connect(self.files_wanted)
         folder = _push(
             "folder", self.tr("Add f&older…"), self.tr("Add the videos in a folder, or a folder of images")
@@ -114,7 +114,7 @@ class OptionsRow(QWidget):
         self._beside.setToolTip(self.tr("Put results beside each file again"))
         self._beside.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self._beside.clicked.connect(lambda: self.choose_out(None))
-        self._video = QCheckBox(self.tr("Annotated &video"))
+        self._video = QCheckBox(self.tr("A&nnotated video"))
         self._video.setToolTip(self.tr("Write a video with the people drawn in, beside the CSV"))
         self._raw = QCheckBox(self.tr("Ra&w keypoints"))
         self._raw.setToolTip(self.tr("Write keypoints before smoothing too, in columns of their own"))
@@ -127,7 +127,7 @@ class OptionsRow(QWidget):
         self._fps.setKeyboardTracking(False)
         self._fps.setToolTip(self.tr("Frame rate of folders of images; videos have their own"))
         self._fps.valueChanged.connect(lambda _fps: self.changed.emit())
-        images = QLabel(self.tr("&Images at"))
+        images = QLabel(self.tr("I&mages at"))
         images.setBuddy(self._fps)
         row = QHBoxLayout()
         row.setSpacing(8)
@@ -230,7 +230,7 @@ class Footer(QWidget):
         self._clear.setEnabled(totals.done + totals.cancelled > 0)
         self._start.setEnabled(totals.state != "idle" or totals.waiting > 0)
         self._start.setIcon(icon("pause" if self._running else "play"))
-        texts = {"idle": self.tr("&Start"), "running": self.tr("&Pause"), "paused": self.tr("Re&sume")}
+        texts = {"idle": self.tr("&Start"), "running": self.tr("Pa&use"), "paused": self.tr("Re&sume")}
         tips = {
             "idle": self.tr("Track the files that wait, one after another"),
             "running": self.tr("Rest after the frame at hand"),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, QItemSelectionModel, QPoint, Qt, QTimer, Signal
+from PySide6.QtCore import QCoreApplication, QEvent, QItemSelectionModel, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QAction,
     QDragEnterEvent,
@@ -154,6 +154,7 @@ class BatchTab(QWidget):
         table = QTableView()
         table.setModel(self._model)
         table.setAccessibleName(self.tr("Queue of files"))
+        table.setToolTip(self.tr("Files to be tracked, one after another"))
         table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         table.setItemDelegateForColumn(PROGRESS, ProgressDelegate(table))
@@ -310,7 +311,7 @@ def _local_paths(event: QDropEvent) -> list[Path]:
 
 
 def _drop_hint(parent: QWidget) -> QLabel:
-    label = QLabel(parent.tr("Drop to add to the queue"), parent)
+    label = QLabel(QCoreApplication.translate("BatchTab", "Drop to add to the queue"), parent)
     label.setAlignment(Qt.AlignmentFlag.AlignCenter)
     label.setAutoFillBackground(True)
     label.setBackgroundRole(QPalette.ColorRole.Highlight)

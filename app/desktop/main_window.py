@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QEvent, Qt, QTimer
 from PySide6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
@@ -22,6 +22,7 @@ from app.desktop.actions import make_actions
 from app.desktop.batch_tab import BatchTab
 from app.desktop.controls import ControlsPanel
 from app.desktop.icons import icon
+from app.desktop.key_habits import keeps_key, leave_focus
 from app.desktop.live_page import LivePage
 from app.desktop.menus import add_choices, add_docks, fill_bar, fill_menus
 from app.desktop.models_panel import ModelsPanel
@@ -75,6 +76,7 @@ class MainWindow(QMainWindow):
         self.docks = self.window_layout.docks
         self._connect()
         self._fill_menus()
+        leave_focus(self)
         self.status_line = StatusLine(self.statusBar())
         self._timer = QTimer(self, interval=NUMBERS_MS)
         self._timer.timeout.connect(self._show_numbers)
@@ -148,7 +150,8 @@ class MainWindow(QMainWindow):
 
     def _fill_menus(self) -> None:
         menus = fill_menus(self, self.actions_by_name)
-        undo, redo = self.undo_stack.createUndoAction(self), self.undo_stack.createRedoAction(self)
+        undo = self.undo_stack.createUndoAction(self, self.tr("&Undo"))
+        redo = self.undo_stack.createRedoAction(self, self.tr("Re&do"))
         undo.setShortcut(QKeySequence("Ctrl+Z"))
         redo.setShortcuts([QKeySequence("Ctrl+Shift+Z"), QKeySequence("Ctrl+Y")])
         edit = self.menuBar().addMenu(self.tr("&Edit"))
@@ -258,6 +261,17 @@ class MainWindow(QMainWindow):
         self.window_layout.remember()
         self.preferences.set("open_sections", self.controls.open_sections())
         self.preferences.sync()
+
+    def event(self, event: QEvent) -> bool:
+        """Leave keys to the control in focus that needs them itself."""
+        if (
+            isinstance(event, QKeyEvent)
+            and event.type() == QEvent.Type.ShortcutOverride
+            and keeps_key(QApplication.focusWidget(), event)
+        ):
+            event.accept()
+            return True
+        return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Leave the full screen with Escape, where nobody else wants it."""

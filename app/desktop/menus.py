@@ -104,7 +104,7 @@ def add_choices(
     """Let theme and colours of people be chosen from a menu."""
     texts = {name: _THEME_TEXTS[name] for name in THEMES}
     _add_group(
-        menu.addMenu(icon("sun"), QCoreApplication.translate("Menus", "&Theme")), texts, theme, set_theme
+        menu.addMenu(icon("sun"), QCoreApplication.translate("Menus", "Them&e")), texts, theme, set_theme
     )
     _add_group(
         menu.addMenu(QCoreApplication.translate("Menus", "&Colours of people")),

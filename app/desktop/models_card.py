@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
 
 from app.desktop.busy_bar import BusyBar
 from app.desktop.icons import icon
+from app.desktop.key_habits import leave_focus_of
 from app.desktop.theme import status_colour
 from app.model_rows import ModelRow
 from app.model_store import JobProgress
@@ -110,6 +111,7 @@ class ModelCard(QFrame):
         button.setToolTip(tip)
         button.setAccessibleName(f"{text or tip}: {self._row.name}")
         button.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        leave_focus_of(button)
         return button
 
     def _lay_out(self) -> None:

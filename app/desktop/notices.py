@@ -5,6 +5,7 @@ from PySide6.QtGui import QEnterEvent, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from app.desktop.icon_button import IconButton
+from app.desktop.key_habits import leave_focus_of
 from app.desktop.state_pages import tinted
 from app.desktop.theme import Role, status_colour
 
@@ -145,6 +146,7 @@ class _Notice(QWidget):
         if action_text:
             button = QPushButton(action_text)
             button.setAutoDefault(False)
+            leave_focus_of(button)
             button.setToolTip(action_text.replace("&", ""))
             button.clicked.connect(self.action)
             row.addWidget(button)

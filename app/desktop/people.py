@@ -33,6 +33,7 @@ class PeopleList(QListView):
         )
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.setAccessibleName(self.tr("People"))
+        self.setToolTip(self.tr("People in view, lately lost and ignored; double-click or F2 gives a name"))
         delegate = PersonDelegate(self)
         delegate.follow_clicked.connect(self.follow_toggled)
         delegate.ignore_clicked.connect(self.ignore_toggled)

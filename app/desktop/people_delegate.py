@@ -27,6 +27,7 @@ from PySide6.QtWidgets import (
 from app.desktop.controls_status import groove_colour
 from app.desktop.icons import icon
 from app.desktop.people_model import ENTRY_ROLE, PersonEntry
+from app.desktop.theme import contrast
 from engine.sinks.drawing import track_colour
 
 GAP = 8
@@ -40,6 +41,11 @@ DARK_TEXT, LIGHT_TEXT = QColor(20, 22, 26), QColor(255, 255, 255)
 """On a chip, whose colour is a person's in every theme."""
 
 Index = QModelIndex | QPersistentModelIndex
+
+
+def chip_text(chip: QColor) -> QColor:
+    """Return the colour of the number on a chip of some colour."""
+    return max((DARK_TEXT, LIGHT_TEXT), key=lambda text: contrast(text, chip))
 
 
 def describe_time(seconds: float) -> str:
@@ -184,8 +190,7 @@ class PersonDelegate(QStyledItemDelegate):
         font.setPointSizeF(font.pointSizeF() * (SMALL_FONT if entry.track_id < 1000 else 0.7))
         font.setBold(True)
         painter.setFont(font)
-        light = 0.299 * red + 0.587 * green + 0.114 * blue > 110
-        painter.setPen(DARK_TEXT if light else LIGHT_TEXT)
+        painter.setPen(chip_text(colour))
         painter.drawText(chip, Qt.AlignmentFlag.AlignCenter, str(entry.track_id))
 
     def _paint_score(

@@ -8,6 +8,8 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
+from app.desktop.key_habits import leave_focus
+
 _PANEL = "app.desktop.plots"
 _MIN_HEIGHT = 160
 
@@ -56,4 +58,6 @@ class PlotsHolder(QWidget):
     def _put_panel(self) -> None:
         if not self._closed:
             self._wait.hide()
-            self._column.addWidget(self._make())
+            panel = self._make()
+            leave_focus(panel)
+            self._column.addWidget(panel)

@@ -66,7 +66,7 @@ class RecordButton(QPushButton):
         return self.sizeHint()
 
     def _words(self) -> tuple[str, str]:
-        return self.tr("&Record"), self.tr("S&top")
+        return self.tr("Re&cord"), self.tr("S&top")
 
 
 class _DotEngine(QIconEngine):

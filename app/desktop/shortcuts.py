@@ -47,6 +47,7 @@ def shortcuts_dialog(parent: QWidget, actions: Mapping[str, QAction]) -> QDialog
     scroll.setFrameShape(QFrame.Shape.NoFrame)
     scroll.setWidgetResizable(True)
     scroll.setWidget(content)
+    scroll.setAccessibleName(dialog.windowTitle())
     layout = QVBoxLayout(dialog)
     layout.setContentsMargins(16, 16, 16, 16)
     layout.setSpacing(16)

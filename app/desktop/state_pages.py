@@ -79,10 +79,10 @@ class ErrorPage(QWidget):
             label.setTextInteractionFlags(
                 Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
             )
-        self._retry = QPushButton(icon("retry"), self.tr("&Retry"))
+        self._retry = QPushButton(icon("retry"), self.tr("Re&try"))
         self._retry.setToolTip(self.tr("Try to open the same source again"))
         self._retry.clicked.connect(self.retry_wanted)
-        self._choose = QPushButton(icon("open"), self.tr("Choose &another source"))
+        self._choose = QPushButton(icon("open"), self.tr("Choose an&other source"))
         self._choose.setToolTip(self.tr("Go back to the choice of sources"))
         self._choose.clicked.connect(self.choose_wanted)
         buttons = QHBoxLayout()

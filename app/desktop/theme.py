@@ -18,7 +18,7 @@ _ROLES = QPalette.ColorRole
 _PALETTES: dict[str, dict[QPalette.ColorRole, str]] = {
     "light": {
         _ROLES.Window: "#f3f4f6", _ROLES.WindowText: "#1b1f24", _ROLES.Base: "#ffffff",
-        _ROLES.AlternateBase: "#f0f2f5", _ROLES.Text: "#1b1f24", _ROLES.PlaceholderText: "#6b7280",
+        _ROLES.AlternateBase: "#f0f2f5", _ROLES.Text: "#1b1f24", _ROLES.PlaceholderText: "#5f6673",
         _ROLES.Button: "#e8eaee", _ROLES.ButtonText: "#1b1f24", _ROLES.BrightText: "#ffffff",
         _ROLES.Highlight: "#0067a8", _ROLES.HighlightedText: "#ffffff", _ROLES.Link: "#0067a8",
         _ROLES.LinkVisited: "#7a4f9a", _ROLES.ToolTipBase: "#1f2937", _ROLES.ToolTipText: "#f9fafb",
@@ -29,7 +29,7 @@ _PALETTES: dict[str, dict[QPalette.ColorRole, str]] = {
         _ROLES.Window: "#1e2126", _ROLES.WindowText: "#e6e8eb", _ROLES.Base: "#16181c",
         _ROLES.AlternateBase: "#22262c", _ROLES.Text: "#e6e8eb", _ROLES.PlaceholderText: "#8d96a3",
         _ROLES.Button: "#2b3037", _ROLES.ButtonText: "#e6e8eb", _ROLES.BrightText: "#ffffff",
-        _ROLES.Highlight: "#2b87c8", _ROLES.HighlightedText: "#ffffff", _ROLES.Link: "#6cb8ee",
+        _ROLES.Highlight: "#2477b5", _ROLES.HighlightedText: "#ffffff", _ROLES.Link: "#6cb8ee",
         _ROLES.LinkVisited: "#bf9add", _ROLES.ToolTipBase: "#e6e8eb", _ROLES.ToolTipText: "#16181c",
         _ROLES.Light: "#3a4049", _ROLES.Midlight: "#31363e", _ROLES.Mid: "#434a54", _ROLES.Dark: "#111317",
         _ROLES.Shadow: "#08090b",
@@ -45,7 +45,7 @@ _PALETTES: dict[str, dict[QPalette.ColorRole, str]] = {
     },
 }  # fmt: skip
 _DISABLED = {"light": "#8b929c", "dark": "#6d7682", "high-contrast": "#a8a8a8"}
-_EDGES = {"light": "#828994", "dark": "#78818e", "high-contrast": "#b6b6b6"}
+_EDGES = {"light": "#757c87", "dark": "#78818e", "high-contrast": "#b6b6b6"}
 """Theme to the colour of the edges of check boxes and fields and of the handles of scroll bars: a contrast of
 3 to what is around them (WCAG AA for what is no text)."""
 _EDGED = (

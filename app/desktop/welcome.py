@@ -138,7 +138,7 @@ class WelcomePage(QScrollArea):
     def _make_cards(self) -> list[Card]:
         cards = [
             Card("camera", self.tr("&Camera"), self.tr("Follow people live with a webcam or capture device")),
-            Card("file", self.tr("&Video file"), self.tr("Open a recording and seek in it as you like")),
+            Card("file", self.tr("Vide&o file"), self.tr("Open a recording and seek in it as you like")),
             Card("demo", self.tr("&Demo"), self.tr("See at once how it works, without a camera")),
         ]
         signals = (self.camera_wanted, self.file_wanted, self.demo_wanted)

@@ -111,7 +111,7 @@ def test_a_run_is_paused_resumed_and_cancelled(
     wait_for(qtbot, tab, "paused")
     assert tab._footer._start.text() == "Re&sume" and "paused" in tab._footer.text
     tab._footer._start.click()
-    qtbot.waitUntil(lambda: tab._footer._start.text() == "&Pause")
+    qtbot.waitUntil(lambda: tab._footer._start.text() == "Pa&use")
     tab._table.selectRow(0)
     tab._actions["cancel"].trigger()
     wait_for(qtbot, tab, "cancelled")

@@ -155,7 +155,7 @@ def test_an_address_that_is_not_understood_offers_no_retry_and_shows_no_password
     desk.until_state("failed")
     assert "secret" not in desk.page.error.text
     assert "unknown kind" in desk.page.error.text
-    assert not [b for b in desk.window.findChildren(QPushButton) if b.text() == "&Retry" and b.isVisible()]
+    assert not [b for b in desk.window.findChildren(QPushButton) if b.text() == "Re&try" and b.isVisible()]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def bar(qtbot: QtBot) -> RecordBar:
 
 def test_before_the_first_take_it_offers_to_record(qtbot: QtBot, bar: RecordBar):
     assert (bar.record_button.text(), bar.clock.text(), bar.line.words) == (
-        "&Record",
+        "Re&cord",
         "0:00.0",
         "No take yet",
     )
@@ -87,7 +87,7 @@ def test_losses_are_shown_with_their_cause_only_where_there_are_any(bar: RecordB
 def test_a_finished_take_can_be_opened(qtbot: QtBot, bar: RecordBar):
     bar.show_take(replace(RUNNING, state="finishing"))
     assert bar.line.words == "Finishing take 3…" and not bar.open_button.isVisible()
-    assert bar.record_button.text() == "&Record"
+    assert bar.record_button.text() == "Re&cord"
     bar.show_take(replace(RUNNING, state="done"))
     assert bar.line.words == "Take 3 saved · 12.4 MB"
     with qtbot.waitSignal(bar.take_open_requested) as asked:
