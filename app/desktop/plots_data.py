@@ -277,6 +277,8 @@ def break_gaps(times: Array, values: Array) -> tuple[Array, Array]:
     if len(times) < 2:
         return times, values
     steps = np.diff(times)
+    if steps.max() <= GAP_S:
+        return times, values
     gaps = np.flatnonzero(steps > max(GAP_S, GAP_FRAMES * float(np.median(steps)))) + 1
     if not gaps.size:
         return times, values

@@ -58,7 +58,7 @@ def paint_person(
 
 def _opacity_steps(scores: Float) -> NDArray[np.int64]:
     """Return for each score the index of its opacity; full from 0.5 on, as heatmaps seldom reach 1."""
-    return np.searchsorted(OPACITIES[:-1], 0.1 + np.nan_to_num(scores) * 1.42)
+    return np.searchsorted(OPACITIES[:-1], 0.1 + np.where(np.isfinite(scores), scores, 0.0) * 1.42)
 
 
 def _paint_limbs(
