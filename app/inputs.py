@@ -10,6 +10,7 @@ from assets import demo_clip
 from engine.errors import SourceError, UsageError
 from engine.live_values import SourceRequest
 from engine.sources import is_live
+from engine.sources.address import mask_address
 from engine.sources.images import list_images, natural_key
 
 DEMO = "demo"
@@ -67,7 +68,7 @@ def request_for(text: str) -> SourceRequest:
     if text == DEMO:
         return SourceRequest(demo_clip(), DEMO)
     if NETWORK.match(text):
-        return SourceRequest(text, re.sub(r"//[^/@]*@", "//", text))
+        return SourceRequest(text, mask_address(re.sub(r"//[^/@]*@", "//", text)))
     if text.isdecimal() and not Path(text).exists():
         return SourceRequest(text, f"Camera {text}")
     return SourceRequest(Path(text), Path(text).name or text)

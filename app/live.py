@@ -7,9 +7,10 @@ from rich.console import Console
 
 from app.console import duration, say
 from app.inputs import request_for
+from app.outputs import prepare_folder
 from app.session_takes import SessionTakes, can_record
 from app.takes import TakeOptions, TakeStatus
-from engine.errors import SourceError
+from engine.errors import SourceError, UsageError
 from engine.live import LiveSession
 from engine.settings import TrackSettings
 from engine.stopping import StopRequest
@@ -40,22 +41,34 @@ def run_live(
 
     Raises:
         SourceError: the source or its models cannot be opened.
+        UsageError: `seconds` is not above 0, or the folder cannot be written.
     """
-    session = LiveSession(settings)
-    run = _LiveRun(session, options, console, seconds, quiet=quiet)
+    if seconds is not None and not seconds > 0:
+        raise UsageError(f"--seconds must be above 0, got {seconds:g}; leave it out to record until Ctrl-C")
+    prepare_folder(options.folder)
+    news = threading.Event()
+    session = LiveSession(settings, wake=news.set)
+    run = _LiveRun(session, options, console, seconds, news, quiet=quiet)
     try:
         with StopRequest() as stop:
-            session.open(request_for(source))
+            # Nothing is shown before it is recorded: the first frame of a file comes but once.
+            session.open(request_for(source), paused=True)
             while not stop.requested and run.goes_on():
-                run.wait()
+                news.wait(LOOK_S)
+                news.clear()
+            run.close()
     finally:
-        session.close()
+        # Again where something came between: the files are closed whole before anything else is waited for.
         run.close()
-    return stop.exit_code if stop.requested else run.code
+        session.close()
+    if not stop.requested:
+        return run.code
+    run.tell(f"stopped by {stop.reason}")
+    return stop.exit_code
 
 
 class _LiveRun:
-    """One recording from start to end."""
+    """One recording from start to end, take after take where the source is lost and comes back."""
 
     def __init__(
         self,
@@ -63,22 +76,17 @@ class _LiveRun:
         options: TakeOptions,
         console: Console,
         seconds: float | None,
+        news: threading.Event,
         *,
         quiet: bool,
     ) -> None:
         self.code = DONE
         self._session, self._options, self._console = session, options, console
         self._seconds, self._quiet = seconds, quiet
-        self._news = threading.Event()
-        self._takes = SessionTakes(session, self._news.set)
+        self._takes = SessionTakes(session, news.set)
         self._begin_s: float | None = None
         self._told_s = time.monotonic()
-        self._told: set[int] = set()
-
-    def wait(self) -> None:
-        """Wait a moment, or until the frames break off."""
-        self._news.wait(LOOK_S)
-        self._news.clear()
+        self._told: set[int | None] = set()
 
     def goes_on(self) -> bool:
         """Do what is due; return whether there is more to record.
@@ -89,10 +97,13 @@ class _LiveRun:
         self._session.take_results()
         status = self._session.status
         for notice in self._session.take_notices():
-            self._say(notice.text)
+            self.tell(notice.text)
         ended = self._takes.settle()
-        if ended is not None and status.state != "ended":
-            self._say(f"{ended.reason}; the take is closed")
+        if ended is not None:
+            self._takes.recorder.wait()
+            self._tell_end(self._takes.status)
+            if ended.lost:
+                self.tell(f"{ended.reason}; the next take begins when it is back")
         if status.state == "failed":
             if self._begin_s is None:
                 raise SourceError(status.message)
@@ -102,39 +113,36 @@ class _LiveRun:
             return False
         if self._begin_s is None and can_record(status) and self._takes.start(self._options):
             self._begin_s = time.monotonic()
+            self._session.play()
         take = self._takes.status
         if take is not None and take.state == "failed":
-            self._fail(take.message)
             return False
-        self._tell(take)
-        return self._seconds is None or self._begin_s is None or self._elapsed_s() < self._seconds
+        if take is not None and time.monotonic() - self._told_s >= PLAIN_INTERVAL_S:
+            self._told_s = time.monotonic()
+            self.tell(_take_text(take))
+        return (
+            self._seconds is None or self._begin_s is None or time.monotonic() - self._begin_s < self._seconds
+        )
 
     def close(self) -> None:
-        """Finish the files, and say what they are."""
+        """Finish the files, and say what they are; safe to call more than once."""
         self._takes.close()
         self._tell_end(self._takes.status)
 
-    def _elapsed_s(self) -> float:
-        return time.monotonic() - (self._begin_s or 0.0)
-
-    def _tell(self, take: TakeStatus | None) -> None:
-        if take is None:
-            return
-        if take.state == "done":
-            self._tell_end(take)
-        elif time.monotonic() - self._told_s >= PLAIN_INTERVAL_S:
-            self._told_s = time.monotonic()
-            self._say(_take_text(take))
-
-    def _tell_end(self, take: TakeStatus | None) -> None:
-        if take is not None and take.paths is not None and take.number not in self._told:
-            self._told.add(take.number or 0)
-            if not self._quiet:
-                say(f"{_take_text(take)} -> {take.paths.csv}")
-
-    def _say(self, text: str) -> None:
+    def tell(self, text: str) -> None:
+        """Say something that is no error."""
         if not self._quiet:
             self._console.print(text)
+
+    def _tell_end(self, take: TakeStatus | None) -> None:
+        """Say once of each take what it is, and why it failed if it did."""
+        if take is None or take.number in self._told:
+            return
+        self._told.add(take.number)
+        if take.paths is not None and not self._quiet:
+            say(f"{_take_text(take)} -> {take.paths.csv}")
+        if take.state == "failed":
+            self._fail(take.message)
 
     def _fail(self, text: str) -> None:
         self.code = FAILED

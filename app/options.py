@@ -31,12 +31,14 @@ AppSource = Annotated[
 LiveSource = Annotated[
     str,
     typer.Argument(
-        metavar="SOURCE", show_default=False, help="A camera's number (0), /dev/videoN, or a network address."
+        metavar="SOURCE",
+        show_default=False,
+        help="A camera's number (0), /dev/videoN, or a network address; a file is played at its own pace.",
     ),
 ]
 Seconds = Annotated[
     float | None,
-    typer.Option(metavar="SECONDS", min=0, show_default="until Ctrl-C", help="End after so long."),
+    typer.Option(metavar="SECONDS", show_default="until Ctrl-C", help="End after so long."),
 ]
 CleanVideo = Annotated[bool, typer.Option("--clean-video", help="Also write the video as it came.")]
 Video = Annotated[bool, typer.Option("--video", help="Also write the video with people drawn into it.")]

@@ -45,15 +45,17 @@ class SessionTakes:
 
     def start(self, options: TakeOptions) -> bool:
         """Begin a take named after the source; False where there is nothing to record."""
-        status, skeleton = self._session.status, self._session.skeleton
-        if not can_record(status) or status.info is None or status.request is None or skeleton is None:
-            return False
         self._options, self._resume = options, None
-        label = status.request.label if status.info.path is None else status.info.path.stem
         with self._lock:
             self._break = None
-        self.recorder.start(replace(options, name=label), skeleton, status.info, self._session.describe)
+        # Heard from now on, so that no break between looking at the source and recording it is missed.
         self._session.add_sink(self)
+        status, skeleton = self._session.status, self._session.skeleton
+        if not can_record(status) or status.info is None or status.request is None or skeleton is None:
+            self._session.remove_sink(self)
+            return False
+        label = status.request.label if status.info.path is None else status.info.path.stem
+        self.recorder.start(replace(options, name=label), skeleton, status.info, self._session.describe)
         return True
 
     def stop(self) -> None:
@@ -64,24 +66,26 @@ class SessionTakes:
     def settle(self) -> Break | None:
         """End the take where the frames broke off, begin one where a lost source is back.
 
-        Call it after `changed`, and when the session's status changes.
+        Call it after `changed`, and when the session's status changes. It does one of the two at a time, and
+        calls `changed` where it is to be called again.
 
         Returns:
             the break that ended a take in this call.
         """
         with self._lock:
             broken = self._break
-        ended = None
         if broken is not None and self.recorder.recording:
             self._end()
             self._resume = self._options if broken.lost else None
-            ended = broken
+            if broken.lost:
+                self._changed()
+            return broken
         state = self._session.status.state
         if state in ("empty", "failed"):
             self._resume = None
         elif self._resume is not None and state == "playing" and not self.recorder.recording:
             self.start(self._resume)
-        return ended
+        return None
 
     def close(self) -> None:
         """Close the take whole; waits for its files."""
@@ -100,7 +104,7 @@ class SessionTakes:
     def break_off(self, reason: str, *, lost: bool) -> None:
         """See `LiveSink`."""
         with self._lock:
-            if self._break is not None or not self.recorder.recording:
+            if self._break is not None:
                 return
             self._break = Break(reason, lost)
         self._changed()
