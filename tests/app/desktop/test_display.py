@@ -15,13 +15,13 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_no_display_at_all_is_said_with_what_works_without_one():
-    with pytest.raises(UsageError, match="there is no display .* `steadypose track`"):
+    with pytest.raises(UsageError, match=r"there is no display .* `steadypose track`"):
         check_display()
 
 
 def test_a_display_that_does_not_answer_is_named_instead_of_aborting(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DISPLAY", ":54321")
-    with pytest.raises(UsageError, match="display :54321 .* does not answer|system library that is missing"):
+    with pytest.raises(UsageError, match=r"display :54321 .* does not answer|system library that is missing"):
         check_display()
 
 
