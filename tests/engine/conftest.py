@@ -144,3 +144,17 @@ def write_uneven(tmp_path: Path) -> Callable[[list[int]], Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def clip_folder(tmp_path: Path, marker_folder: Path) -> Callable[[int], Path]:
+    """Function (count) that makes a folder of the first pictures of the walking pair."""
+
+    def make(count: int) -> Path:
+        folder = tmp_path / f"first-{count}"
+        folder.mkdir()
+        for file in sorted(marker_folder.iterdir())[:count]:
+            (folder / file.name).write_bytes(file.read_bytes())
+        return folder
+
+    return make
