@@ -155,7 +155,7 @@ class PlaybackControl(QObject):
     def _retry(self) -> None:
         request = self._session.status.request
         if request is not None:
-            self._session.open(request)
+            self._session.live.open(request)
         else:
             self._session.load_models()
             self._session.live.close_source()

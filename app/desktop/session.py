@@ -7,7 +7,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Qt, Signal
 
 from engine.live import LiveSession
-from engine.live_values import LiveNumbers, LiveResult, SessionStatus, SourceRequest
+from engine.live_values import LiveNumbers, LiveResult, SessionStatus
 from engine.settings import TrackSettings
 
 
@@ -34,11 +34,6 @@ class Session(QObject):
         self._woken.connect(self._look, Qt.ConnectionType.QueuedConnection)
         self.live = LiveSession(settings, wake=self._wake, **options)
         self.status: SessionStatus = self.live.status
-
-    def open(self, request: SourceRequest) -> None:
-        """Open a source, and the models if those asked for could not be had before."""
-        self.load_models()
-        self.live.open(request)
 
     def load_models(self) -> None:
         """Try again to load the models, where there are none and none are being loaded."""

@@ -72,7 +72,7 @@ class SourceControl(QObject):
 
     def open(self, request: SourceRequest) -> None:
         """Open a source; it is remembered once it plays."""
-        self._session.open(request)
+        self._session.live.open(request)
         self.opened.emit()
 
     def open_demo(self) -> None:

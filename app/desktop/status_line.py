@@ -3,19 +3,23 @@
 import math
 
 from PySide6.QtCore import QCoreApplication
-from PySide6.QtWidgets import QLabel, QStatusBar
+from PySide6.QtWidgets import QLabel, QSizePolicy, QStatusBar
 
 from app.desktop.choice_words import value_text
 from app.desktop.figures import people_text
+from app.desktop.record_parts import ElidedLabel
 from engine.live_values import LiveNumbers, SessionStatus
+from engine.sources.address import mask_address
 
 
 class StatusLine:
     """Fills a status bar: state on the left, numbers on the right."""
 
     def __init__(self, bar: QStatusBar) -> None:
-        self._state, self._numbers = QLabel(), QLabel()
-        bar.addWidget(self._state)
+        self._state, self._numbers = ElidedLabel(), QLabel()
+        # A long message takes what room there is and never makes the window wider.
+        self._state.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        bar.addWidget(self._state, 1)
         bar.addPermanentWidget(self._numbers)
         self._numbers.setToolTip(
             QCoreApplication.translate(
@@ -27,11 +31,11 @@ class StatusLine:
     @property
     def text(self) -> str:
         """Both sides."""
-        return f"{self._state.text()} | {self._numbers.text()}"
+        return f"{self._state.words} | {self._numbers.text()}"
 
     def show_numbers(self, status: SessionStatus, numbers: LiveNumbers) -> None:
         """Show what holds now."""
-        self._state.setText(_state_text(status))
+        self._state.set_words(mask_address(_state_text(status)))
         parts = []
         if status.info is not None and not math.isnan(numbers.latency_p50_ms):
             rate = QCoreApplication.translate("StatusLine", "{:.0f} fps").format(numbers.display_rate)

@@ -1,4 +1,4 @@
-"""Qt without a display; every test must leave no thread behind. `desk` is the whole window, as people have it."""
+"""Qt without a display; every test must leave no thread behind. `desk` is the whole window in use."""
 
 import os
 import threading
