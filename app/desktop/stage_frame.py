@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QRectF
 from PySide6.QtGui import QImage, QPainter
 
@@ -12,40 +13,78 @@ SMOOTH_UP_TO = 4.0
 """From this magnification on the pixels themselves are shown."""
 
 
-def paint_frame(
-    painter: QPainter, image: Image, place: StageMap, view_size: tuple[int, int], pixel_ratio: float = 1.0
-) -> None:
-    """Paint what can be seen of a frame.
+class FramePainter:
+    """Paints the frames of one view, again and again in the same memory.
 
-    Args:
-        painter: of a widget.
-        image: (H, W, 3) uint8 BGR.
-        place: where it lies.
-        view_size: (height, width), view px.
-        pixel_ratio: physical px per view px.
+    New memory for each frame costs up to 8 ms: the system hands it out page by page, and takes it back.
     """
-    magnified = place.scale * pixel_ratio
-    part, rect = _visible_part(image, place, view_size)
-    if part.size == 0:
-        return
-    scaled = part.shape == image.shape and abs(magnified - 1) > 1e-3 and magnified < SMOOTH_UP_TO
-    if scaled:
-        size = (max(1, round(image.shape[1] * magnified)), max(1, round(image.shape[0] * magnified)))
-        part = _scale(image, size)
-    if place.mirrored:
-        part = np.asarray(cv2.flip(part, 1), np.uint8)
-    # Qt would convert it in its own threads and wait for them.
-    pixels = np.asarray(cv2.cvtColor(part, cv2.COLOR_BGR2BGRA), np.uint8)
-    height, width = pixels.shape[:2]
-    picture = QImage(pixels.data, width, height, width * 4, QImage.Format.Format_RGB32)
-    if scaled:
-        picture.setDevicePixelRatio(pixel_ratio)
-        painter.drawImage(rect.topLeft(), picture)
-        return
-    painter.save()
-    painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, magnified < SMOOTH_UP_TO)
-    painter.drawImage(rect, picture)
-    painter.restore()
+
+    def __init__(self) -> None:
+        self._memory: dict[str, NDArray[np.uint8]] = {}
+
+    def paint(
+        self,
+        painter: QPainter,
+        image: Image,
+        place: StageMap,
+        view_size: tuple[int, int],
+        pixel_ratio: float = 1.0,
+    ) -> None:
+        """Paint what can be seen of a frame.
+
+        Args:
+            painter: of a widget.
+            image: (H, W, 3) uint8 BGR.
+            place: where it lies.
+            view_size: (height, width), view px.
+            pixel_ratio: physical px per view px.
+        """
+        magnified = place.scale * pixel_ratio
+        part, rect = _visible_part(image, place, view_size)
+        if part.size == 0:
+            return
+        scaled = part.shape == image.shape and abs(magnified - 1) > 1e-3 and magnified < SMOOTH_UP_TO
+        if scaled:
+            size = (max(1, round(image.shape[1] * magnified)), max(1, round(image.shape[0] * magnified)))
+            part = self._scale(image, size)
+        if place.mirrored:
+            part = _same(cv2.flip(part, 1, dst=self._room("mirrored", part.shape)))
+        # Qt would convert it in its own threads and wait for them.
+        height, width = part.shape[:2]
+        pixels = _same(cv2.cvtColor(part, cv2.COLOR_BGR2BGRA, dst=self._room("pixels", (height, width, 4))))
+        picture = QImage(pixels.data, width, height, width * 4, QImage.Format.Format_RGB32)
+        if scaled:
+            picture.setDevicePixelRatio(pixel_ratio)
+            painter.drawImage(rect.topLeft(), picture)
+            return
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, magnified < SMOOTH_UP_TO)
+        painter.drawImage(rect, picture)
+        painter.restore()
+
+    def _scale(self, image: Image, size: tuple[int, int]) -> Image:
+        """Scale a whole frame to (width, height).
+
+        Averaging takes ten times as long as interpolation unless the ratio is a whole number, so a frame
+        that loses more than half its pixels is averaged by the nearest such ratio first.
+        """
+        height, width = image.shape[:2]
+        ratio = min(width // size[0], height // size[1])
+        if ratio > 1:
+            whole = image[: height // ratio * ratio, : width // ratio * ratio]
+            less = (width // ratio, height // ratio)
+            room = self._room("averaged", (less[1], less[0], 3))
+            image = _same(cv2.resize(whole, less, dst=room, interpolation=cv2.INTER_AREA))
+        room = self._room("scaled", (size[1], size[0], 3))
+        return _same(cv2.resize(image, size, dst=room, interpolation=cv2.INTER_LINEAR))
+
+    def _room(self, name: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Return an array of this shape in memory that is kept under a name."""
+        count = int(np.prod(shape))
+        memory = self._memory.get(name)
+        if memory is None or memory.size < count:
+            memory = self._memory[name] = np.empty(count, np.uint8)
+        return memory[:count].reshape(shape)
 
 
 def as_picture(image: Image) -> QImage:
@@ -60,19 +99,9 @@ def as_picture(image: Image) -> QImage:
     return QImage(image.data, width, height, width * 3, QImage.Format.Format_BGR888)
 
 
-def _scale(image: Image, size: tuple[int, int]) -> Image:
-    """Scale a whole frame to (width, height).
-
-    Averaging takes ten times as long as interpolation unless the ratio is a whole number, so a frame that
-    loses more than half its pixels is averaged by the nearest such ratio first.
-    """
-    height, width = image.shape[:2]
-    ratio = min(width // size[0], height // size[1])
-    if ratio > 1:
-        whole = image[: height // ratio * ratio, : width // ratio * ratio]
-        less = (width // ratio, height // ratio)
-        image = np.asarray(cv2.resize(whole, less, interpolation=cv2.INTER_AREA), np.uint8)
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+def _same(image: NDArray) -> Image:
+    """Return an image of OpenCV's as what it is, uint8."""
+    return np.asarray(image, np.uint8)
 
 
 def _visible_part(image: Image, place: StageMap, view_size: tuple[int, int]) -> tuple[Image, QRectF]:

@@ -24,7 +24,7 @@ from app.desktop.overlay import (
     shown_people,
 )
 from app.desktop.stage_colours import GROUND
-from app.desktop.stage_frame import as_picture, paint_frame
+from app.desktop.stage_frame import FramePainter, as_picture
 from app.desktop.stage_mapping import StageMap, Zoom, fit_scale
 from app.desktop.stage_picking import person_at
 from app.desktop.stage_region import Region, paint_band, paint_region, region_of
@@ -75,6 +75,7 @@ class VideoView(StageWidget):
         self._options = OverlayOptions()
         self._attention = Attention()
         self._trails = Trails(self._options.trail_s, self._options.trail_of)
+        self._frame_painter = FramePainter()
         self._region: Region | None = None
         self._tool: Tool = "select"
         self._drag: _Drag | None = None
@@ -210,7 +211,8 @@ class VideoView(StageWidget):
             self.painted.emit()
 
     def _paint_stage(self, painter: QPainter, live: LiveResult, place: StageMap) -> None:
-        paint_frame(painter, live.result.frame.image, place, self.view_size, self.devicePixelRatioF())
+        image, ratio = live.result.frame.image, self.devicePixelRatioF()
+        self._frame_painter.paint(painter, image, place, self.view_size, ratio)
         frame = QRectF(*place.bounds)
         painter.setClipRect(frame)
         if self._region is not None:

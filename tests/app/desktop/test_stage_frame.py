@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 from PySide6.QtGui import QColor, QImage, QPainter
 
-from app.desktop.stage_frame import as_picture, paint_frame
+from app.desktop.stage_frame import FramePainter, as_picture
 from app.desktop.stage_mapping import Zoom
 from engine.structures import Image
 
 VIEW = (120, 160)
 GROUND = QColor(10, 20, 30)
+FRAMES = FramePainter()
+"""One for all tests: what a frame of another size leaves in its memory must not show."""
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +33,7 @@ def paint(image: Image, zoom: Zoom, ratio: float, *, mirrored: bool = False) -> 
     size = (image.shape[0], image.shape[1])
     place = zoom.place(size, VIEW, mirrored=mirrored, pixel_ratio=ratio)
     with QPainter(target) as painter:
-        paint_frame(painter, image, place, VIEW, ratio)
+        FRAMES.paint(painter, image, place, VIEW, ratio)
     return target
 
 
@@ -86,6 +88,19 @@ def test_edges_stay_in_their_place_where_the_ratio_is_no_whole_number(size):
     edge = next(x for x, red in enumerate(row) if red > 127)
     assert edge == pytest.approx(VIEW[1] / 4, abs=1.5)
     assert row[: edge - 2] == [0] * (edge - 2) and set(row[edge + 2 :]) == {255}
+
+
+def test_frames_of_one_size_are_painted_in_the_same_memory():
+    frames = FramePainter()
+    rooms = []
+    for value in (10, 200):
+        target = QImage(160, 120, QImage.Format.Format_RGB32)
+        place = Zoom().place((480, 640), VIEW, mirrored=True)
+        with QPainter(target) as painter:
+            frames.paint(painter, np.full((480, 640, 3), value, np.uint8), place, VIEW)
+        assert target.pixelColor(80, 60).red() == value
+        rooms.append({name: id(memory) for name, memory in frames._memory.items()})
+    assert rooms[0] == rooms[1] and len(rooms[0]) == 4
 
 
 def test_an_image_in_pieces_is_refused():
