@@ -28,6 +28,8 @@ SCRUB_S = 0.3
 FAR_STEPS = 30
 """Steps back beyond what is kept that are counted frame by frame; more are taken by the mean frame rate."""
 
+OUTSIDE = "the region lies outside this picture, so nobody is followed; draw another, or remove it"
+
 Opener = Callable[[float], Source]
 """Opens the source in hand anew, from so many seconds on."""
 
@@ -329,6 +331,7 @@ class Player:
         live = source.info.live
         captured_s = source.clock_zero_s + frame.time_s if live else time.monotonic()
         self.tracker.heatmap_wanted = self.heatmap_wanted
+        self._mind_region(frame)
         result = self.tracker.update(frame, self._watch)
         done = LiveResult(result, captured_s, time.monotonic(), self._sequence)
         self._history.add(done)
@@ -346,6 +349,19 @@ class Player:
     def _tell_warnings(self) -> None:
         assert self.source is not None
         for text in self.source.warnings:
-            if text not in self._told:
-                self._told.add(text)
-                self._host.say("source", "warning", text)
+            self._warn_once("source", text)
+
+    def _mind_region(self, frame: Frame) -> None:
+        """Tell once where a region, drawn on a larger picture perhaps, leaves nobody to follow."""
+        assert self.tracker is not None
+        region = self.tracker.settings.estimator.region
+        height, width = frame.image.shape[:2]
+        if region is None or (region[0] < width and region[1] < height and min(region[2:]) >= 0):
+            self._told.discard(OUTSIDE)
+        else:
+            self._warn_once("region", OUTSIDE)
+
+    def _warn_once(self, key: str, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self._host.say(key, "warning", text)

@@ -39,6 +39,7 @@ class LiveSettings:
         self._wanted, self._player, self._host, self._stir = settings, player, host, stir
         self._lock = threading.Lock()
         self._changed = False
+        self._current: EstimatorSettings | None = None
         self._opener = opener
         self._loader = Background(self._open, close_estimator, stir, "load models", lambda _wish: "models")
         self.failure: SteadyPoseError | None = None
@@ -59,7 +60,7 @@ class LiveSettings:
         """Want other settings; models they need are opened first, meanwhile the ones in hand go on."""
         with self._lock:
             self._wanted = settings
-            current, loading = self._in_hand(), self._loader.wanted
+            current, loading = self._current, self._loader.wanted
             if current is not None and not needs_models(current, settings.estimator):
                 self._loader.cancel()
             elif loading is None or needs_models(loading, settings.estimator):
@@ -78,7 +79,7 @@ class LiveSettings:
         if self._loader.cancel():
             self._want_what_is_in_hand()
             with self._lock:
-                if self._in_hand() is None and self._loader.wanted is None:
+                if self._current is None and self._loader.wanted is None:
                     self.failure = UsageError(GIVEN_UP)
             self._stir()
 
@@ -87,13 +88,13 @@ class LiveSettings:
         fresh = self._take_models()
         with self._lock:
             changed, self._changed = self._changed, False
-            settings, current = self._wanted, self._in_hand()
+            settings, current = self._wanted, self._current
         tracker = self._player.tracker
         if changed and current is not None and tracker is not None:
             try:
                 tracker.change_settings(with_models(settings, current))
             except UsageError as error:
-                self._refuse(settings, current, error)
+                self._refuse(settings, tracker.settings.estimator, error)
         return changed or fresh
 
     def close(self, patience_s: float) -> None:
@@ -131,10 +132,14 @@ class LiveSettings:
         return estimator
 
     def _take_models(self) -> bool:
-        outcome = self._loader.take()
-        if outcome is None:
-            return False
-        asked, made = outcome
+        with self._lock:
+            outcome = self._loader.take()
+            if outcome is None:
+                return False
+            asked, made = outcome
+            if not isinstance(made, SteadyPoseError):
+                # From here on, whoever asks for the same needs no others.
+                self._current = asked
         if not isinstance(made, SteadyPoseError):
             self._use(made, asked)
             return True
@@ -156,16 +161,13 @@ class LiveSettings:
             assert self._player.tracker is not None
             self._player.tracker.change_settings(fitting)
             with self._lock:
-                self._wanted = fitting
+                if self._loader.wanted is None:
+                    self._wanted = fitting
             self._host.say("settings", "bad", str(error))
-
-    def _in_hand(self) -> EstimatorSettings | None:
-        tracker = self._player.tracker
-        return tracker.settings.estimator if tracker else None
 
     def _want_what_is_in_hand(self) -> None:
         with self._lock:
-            current = self._in_hand()
+            current = self._current
             if current is not None and self._loader.wanted is None:
                 self._wanted = with_models(self._wanted, current)
                 self._changed = True
