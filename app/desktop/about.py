@@ -41,7 +41,8 @@ def package_licence(package: str) -> str:
     """Return the licence that an installed package states, "" where it states none in a line."""
     stated = metadata(package)
     classes = [line for line in stated.get_all("Classifier", []) if line.startswith("License ::")]
-    for text in (stated.get("License-Expression"), stated.get("License"), *classes):
+    fields = [stated[name] for name in ("License-Expression", "License") if name in stated]
+    for text in (*fields, *classes):
         if text and "\n" not in text.strip():
             return text.rsplit(" :: ", 1)[-1].strip()
     return ""

@@ -15,6 +15,7 @@ from app.desktop.display import check_display
 from app.desktop.icons import icon
 from app.desktop.preferences import Preferences
 from app.desktop.theme import apply_theme
+from assets import asset_path
 from engine import __version__
 from engine.stopping import StopRequest
 
@@ -67,11 +68,29 @@ def make_application(arguments: list[str]) -> QApplication:
     application.setOrganizationName("SteadyPose")
     application.setDesktopFileName("steadypose")
     application.setWindowIcon(QIcon(icon("steadypose")))
-    translator = QTranslator(application)
-    folder = QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)
-    if translator.load(QLocale(), "qtbase", "_", folder):
-        application.installTranslator(translator)
+    install_translations(application, asset_path("translations"))
     return application
+
+
+def install_translations(application: QApplication, folder: Path, locale: QLocale | None = None) -> list[str]:
+    """Show Qt's texts and the program's in the user's language, as far as there are translations.
+
+    Args:
+        application: gets the translators.
+        folder: with the program's own, ``steadypose_<locale>.qm``; see docs/TRANSLATING.md.
+        locale: instead of the user's.
+
+    Returns:
+        The files that were found.
+    """
+    found = []
+    qt_folder = QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)
+    for name, place in (("qtbase", qt_folder), ("steadypose", str(folder))):
+        translator = QTranslator(application)
+        if translator.load(locale or QLocale(), name, "_", place):
+            application.installTranslator(translator)
+            found.append(translator.filePath())
+    return found
 
 
 def forget_cv2_plugins() -> None:

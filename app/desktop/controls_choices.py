@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.desktop.choice_words import choice_text
+from app.desktop.choice_words import choice_text, value_text
 from app.desktop.icons import icon
 from engine.choices import Choice
 from engine.zoo_catalogue import CATALOGUE
@@ -81,10 +81,11 @@ class ChoiceCombo(QComboBox):
         self._value = value
         place = self.findData(value, VALUE_ROLE)
         if place < 0:
-            label = Path(value).name if "/" in value or "\\" in value else value
+            is_path = "/" in value or "\\" in value
+            label = Path(value).name if is_path else value_text(value)
             self.addItem(label, value)
             place = self.count() - 1
-            self.setItemData(place, value, Qt.ItemDataRole.ToolTipRole)
+            self.setItemData(place, value if is_path else label, Qt.ItemDataRole.ToolTipRole)
         self.setCurrentIndex(place)
 
     def value(self) -> str:

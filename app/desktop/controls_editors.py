@@ -66,6 +66,10 @@ class Editor(QWidget):
         """Return what the label is for."""
         raise NotImplementedError
 
+    def set_name(self, name: str) -> None:
+        """Tell screen readers what is edited here."""
+        self.focus_widget().setAccessibleName(name)
+
     def _take(self, widget: QWidget, stretch: int = 0) -> None:
         widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         widget.installEventFilter(self._guard)
@@ -254,6 +258,11 @@ class AutoSecondsEditor(Editor):
     def focus_widget(self) -> QWidget:
         """Return what can be used at present."""
         return self._auto
+
+    def set_name(self, name: str) -> None:
+        """Tell screen readers what is edited here: number and box."""
+        self._spin.setAccessibleName(name)
+        self._auto.setAccessibleName(self.tr("{name}, automatic").format(name=name))
 
     def _on_toggled(self, auto: bool) -> None:
         self._spin.setEnabled(not auto)

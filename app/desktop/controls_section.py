@@ -49,7 +49,7 @@ class SettingRow:
         self.reset.setSizePolicy(policy)
         focus = self.editor.focus_widget()
         self.label.setBuddy(focus)
-        focus.setAccessibleName(self.name)
+        self.editor.set_name(self.name)
         focus.setObjectName(field.key)
         grid.addWidget(self.label, line, 0)
         grid.addWidget(self.editor, line, 1)

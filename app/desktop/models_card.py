@@ -87,8 +87,8 @@ class ModelCard(QFrame):
         self._bar.setVisible(progress is not None and progress.phase != "waiting")
         if progress is not None:
             self._say(self._describe_progress(progress, stopping), bad=False)
-            known = progress.phase == "downloading" and progress.total_bytes
-            self._bar.set_share(progress.done_bytes / progress.total_bytes if known else None)
+            total = progress.total_bytes if progress.phase == "downloading" else None
+            self._bar.set_share(progress.done_bytes / total if total else None)
             self.cancel.setEnabled(not stopping)
         self._show_buttons()
 

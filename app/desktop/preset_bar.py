@@ -21,6 +21,9 @@ from app.desktop.presets import BUILT_IN, MAX_NAME, Preset, matching, name_probl
 from engine.settings import TrackSettings
 
 
+BUTTON_PX = 28
+
+
 class _NameEdit(QLineEdit):
     """A line that Escape leaves."""
 
@@ -119,6 +122,7 @@ class PresetBar(QWidget):
     def _tool(self, name: str, tip: str) -> QToolButton:
         button = QToolButton()
         button.setIcon(icon(name))
+        button.setFixedSize(BUTTON_PX, BUTTON_PX)
         button.setToolTip(tip)
         button.setAccessibleName(tip)
         button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)

@@ -94,7 +94,7 @@ def apply_theme(application: QApplication, name: ThemeName) -> None:
     palette = make_palette(name)
     application.setPalette(palette)
     for kind in _EDGED:
-        application.setPalette(_edged(palette, name), kind)
+        application.setPalette(_edged(palette, name), kind)  # type: ignore[arg-type]  # it takes no bytes
     application.setStyleSheet(_style_sheet(palette, edge_colour(name), thick=name == "high-contrast"))
 
 
