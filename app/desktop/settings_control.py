@@ -6,7 +6,8 @@ from app.desktop.controls import ControlsPanel
 from app.desktop.models_panel import ModelsPanel
 from app.desktop.preferences import Preferences
 from app.desktop.preset_bar import PresetBar
-from app.desktop.presets import PresetStore, shown_name
+from app.desktop.preset_control import PresetControl
+from app.desktop.presets import Preset, shown_name
 from app.desktop.session import Session
 from engine.background import Background
 from engine.choices import Choices, list_choices
@@ -50,7 +51,6 @@ class SettingsControl(QObject):
         super().__init__(parent)
         self._session, self._controls, self._presets, self._models = session, controls, presets, models
         self._preferences = preferences
-        self._store = PresetStore(preferences.folder / PRESETS_FILE)
         self._meter = SteadinessMeter()
         self._sequence = -1
         self._fixed: Skeleton | None = None
@@ -65,9 +65,10 @@ class SettingsControl(QObject):
         controls.loading_cancelled.connect(self._cancel_loading)
         controls.download_wanted.connect(self._download)
         controls.models_wanted.connect(self.models_wanted)
-        presets.preset_chosen.connect(self._choose_preset)
-        presets.save_wanted.connect(self._save_preset)
-        presets.delete_wanted.connect(self._delete_preset)
+        path = preferences.folder / PRESETS_FILE
+        self._preset_control = PresetControl(presets, path, lambda: self.settings, self)
+        self._preset_control.chosen.connect(self._choose_preset)
+        self._preset_control.told.connect(self.told)
         models.models_changed.connect(self._list_choices)
         models.use_wanted.connect(self._use_model)
         session.status_changed.connect(self._follow_status)
@@ -75,7 +76,7 @@ class SettingsControl(QObject):
         self._timer = QTimer(self, interval=STEADINESS_MS)
         self._timer.timeout.connect(self._measure_steadiness)
         self._timer.start()
-        self._reload_presets()
+        presets.show_settings(self.settings)
         self._list_choices()
 
     @property
@@ -87,6 +88,7 @@ class SettingsControl(QObject):
         """Wait until nothing works in the background."""
         self._timer.stop()
         self._lister.close()
+        self._preset_control.close()
         self._gauge.close()
 
     def set_region(self, region: Region | None) -> None:
@@ -121,32 +123,8 @@ class SettingsControl(QObject):
                 "warning", self.tr("There are no other models to stay with; choose others instead")
             )
 
-    def _choose_preset(self, name: str) -> None:
-        preset = self._presets.preset_named(name)
-        if preset is not None:
-            self._controls.apply_settings(preset.settings, shown_name(preset))
-
-    def _save_preset(self, name: str) -> None:
-        try:
-            self._store.save(name, self._controls.settings)
-        except SteadyPoseError as error:
-            self.told.emit("bad", str(error))
-        self._reload_presets()
-
-    def _delete_preset(self, name: str) -> None:
-        try:
-            self._store.delete(name)
-        except SteadyPoseError as error:
-            self.told.emit("bad", str(error))
-        self._reload_presets()
-
-    def _reload_presets(self) -> None:
-        try:
-            self._presets.set_presets(self._store.load())
-        except SteadyPoseError as error:
-            self._presets.set_presets(())
-            self.told.emit("warning", str(error))
-        self._presets.show_settings(self._controls.settings)
+    def _choose_preset(self, preset: Preset) -> None:
+        self._controls.apply_settings(preset.settings, shown_name(preset))
 
     def _download(self, name: str) -> None:
         self.models_wanted.emit()

@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, QPoint, Signal
 from PySide6.QtGui import QAction, QImage
 from PySide6.QtWidgets import QInputDialog, QMenu, QWidget
 
+from app.desktop.errands import Errands
 from app.desktop.icons import icon
 from app.desktop.live_page import LivePage
 from app.desktop.overlay import OverlayOptions
@@ -17,7 +18,6 @@ from app.desktop.people import PeoplePanel
 from app.desktop.preferences import Preferences
 from app.desktop.session import Session
 from app.desktop.stage_colours import OverlayPalette
-from engine.background import Background
 from engine.errors import SinkError, SteadyPoseError
 from engine.live_values import LiveResult
 
@@ -36,7 +36,6 @@ class ViewControl(QObject):
     region_changed = Signal(object)
     palette_changed = Signal(str)
     told = Signal(str, str)
-    _saved = Signal()
 
     def __init__(
         self,
@@ -55,16 +54,15 @@ class ViewControl(QObject):
         self._followed: int | None = None
         self._sequence = -1
         self._hinted = preferences.get("hinted", bool, False)
-        self._saver = Background(_save_image, lambda _: None, self._saved.emit, "save snapshot")
-        self._saved.connect(self._tell_saved)
+        self._errands = Errands("save snapshot", self)
         self.options = preferences.get("overlay", OverlayOptions, OverlayOptions())
         self._connect_switches()
         self._connect_stage()
         self._connect_people()
 
     def close(self) -> None:
-        """Wait until a snapshot is written."""
-        self._saver.close()
+        """Wait until all snapshots are written."""
+        self._errands.close()
 
     def set_options(self, options: OverlayOptions) -> None:
         """Draw something else from now on."""
@@ -90,7 +88,7 @@ class ViewControl(QObject):
             return
         folder = self._preferences.record_folder
         name = datetime.now().astimezone().strftime("snapshot-%Y%m%d-%H%M%S-%f")[:-3]
-        self._saver.ask((image, folder / f"{name}.png"))
+        self._errands.run(lambda: _save_image(image, folder / f"{name}.png"), self._tell_saved)
 
     # --- wiring ------------------------------------------------------------------------------------------
 
@@ -220,19 +218,14 @@ class ViewControl(QObject):
         self._people.set_book(self.names, self._ignored, self._followed)
         self._actions["unfollow"].setEnabled(self._followed is not None)
 
-    def _tell_saved(self) -> None:
-        outcome = self._saver.take()
-        if outcome is None:
-            return
-        (_, path), made = outcome
+    def _tell_saved(self, made: Path | SteadyPoseError) -> None:
         if isinstance(made, SteadyPoseError):
             self.told.emit("bad", str(made))
         else:
-            self.told.emit("good", self.tr("Snapshot saved: {}").format(path))
+            self.told.emit("good", self.tr("Snapshot saved: {}").format(made))
 
 
-def _save_image(wish: tuple[QImage, Path]) -> Path:
-    image, path = wish
+def _save_image(image: QImage, path: Path) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

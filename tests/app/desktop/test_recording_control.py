@@ -226,3 +226,20 @@ def test_what_no_program_opens_is_told(playing: Any, takes: Path, monkeypatch: p
     playing.actions["open_record_folder"].trigger()
     assert opened == [str(takes)]
     assert playing.told_of("No program here opens")
+
+
+def test_a_model_with_other_keypoints_ends_the_take_and_the_picture_goes_on(
+    playing: Any, takes: Path, write_marker_model: Any, tmp_path: Path
+) -> None:
+    names = ("a", "b", "c", "d", "e", "f")
+    skeleton = playing.session.live.skeleton.model_copy(update={"name": "others6", "keypoints": names})
+    other = write_marker_model(tmp_path / "others.onnx", "bottom-up", skeleton=skeleton)
+    record(playing)
+    settings = playing.window.settings.settings
+    estimator = settings.estimator.model_copy(update={"mode": "bottom-up", "bottom_up_model": str(other)})
+    playing.window.controls.apply_settings(settings.model_copy(update={"estimator": estimator}), "Change")
+    playing.until(lambda: playing.told_of("other keypoints"))
+    until_saved(playing)
+    check_whole(takes / "long-take-001")
+    playing.actions["loop"].trigger()
+    playing.until(lambda: playing.session.live.skeleton.name == "others6" and playing.people)

@@ -164,27 +164,31 @@ def test_all_settings_are_reset_in_one_step_that_can_be_undone(desk: Any) -> Non
     assert desk.window.settings.settings == wanted
 
 
+def own_presets(desk: Any) -> list[str]:
+    return [preset.name for preset in desk.window.presets.presets() if not preset.built_in]
+
+
 def test_presets_are_chosen_saved_and_deleted(desk: Any, preferences: Preferences) -> None:
     bar, control = desk.window.presets, desk.window.settings
     wanted = change(desk, "tracker", confirm_s=0.5)
     bar.save_wanted.emit("Mine")
-    assert [preset.name for preset in bar.presets() if not preset.built_in] == ["Mine"]
+    desk.until(lambda: own_presets(desk) == ["Mine"])
     bar.preset_chosen.emit("Steady")
     assert control.settings.tracker.keep_alive_s == 3.0
     bar.preset_chosen.emit("Mine")
     assert control.settings == wanted
     assert (preferences.folder / "presets.json").exists()
     bar.delete_wanted.emit("Mine")
-    assert not [preset for preset in bar.presets() if not preset.built_in]
+    desk.until(lambda: own_presets(desk) == [])
 
 
 def test_damaged_presets_are_told_and_put_aside(make_desk: Any, preferences: Preferences) -> None:
     preferences.folder.mkdir(exist_ok=True)
     (preferences.folder / "presets.json").write_text("not JSON")
     desk = make_desk()
+    desk.until(lambda: desk.told_of("presets.damaged-"))
     desk.window.presets.save_wanted.emit("Mine")
-    assert (list(preferences.folder.glob("presets.damaged-*.json"))) != []
-    assert [preset.name for preset in desk.window.presets.presets() if not preset.built_in] == ["Mine"]
+    desk.until(lambda: own_presets(desk) == ["Mine"])
 
 
 def test_the_preview_gets_numbers_while_people_are_followed(

@@ -183,6 +183,14 @@ def test_a_snapshot_is_a_picture_of_the_frame_with_people_on_it(still: Any, tmp_
     assert (picture.width(), picture.height()) == (640, 360)
 
 
+def test_every_one_of_many_snapshots_is_written_also_while_closing(still: Any, tmp_path: Path) -> None:
+    for _ in range(3):
+        still.window.view.snapshot()
+        still.qtbot.wait(2)
+    still.window.close()
+    assert len(list((tmp_path / "takes").glob("snapshot-*.png"))) == 3
+
+
 def test_a_snapshot_that_cannot_be_written_is_told(still: Any, tmp_path: Path) -> None:
     (tmp_path / "takes").write_text("a file where the folder should be")
     still.press(KEYS.Key_S)
