@@ -304,7 +304,7 @@ def bench(
     if window:
         from app.bench.window import run_window_bench
 
-        run_window_bench(json_path=json, console=console)
+        run_window_bench(settings, json_path=json, console=console)
     elif soak is not None:
         from app.bench.soak import run_soak
 

@@ -3,6 +3,7 @@
 Runs on whatever Qt draws to, a display or ``QT_QPA_PLATFORM=offscreen``. The demo clip is played as a camera.
 """
 
+import math
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import numpy as np
 from PySide6.QtCore import QEventLoop, QTimer
 from PySide6.QtCore import Qt as QtNames
 from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QApplication
 from rich.console import Console
 
 from app.bench.files import check_writable, write_json
@@ -28,8 +30,9 @@ from app.desktop.theme import apply_theme
 from app.machine import describe_machine, machine_line
 from app.tables import text_table
 from assets import demo_clip
-from engine.errors import SourceError
+from engine.errors import SourceError, UsageError
 from engine.live_values import SourceRequest
+from engine.settings import EstimatorSettings, TrackSettings
 
 PHASE_S, SETTLE_S = 6.0, 2.0
 BEAT_MS = 5
@@ -65,6 +68,7 @@ class Phase:
 
     frames_per_s: painted; latency: capture to painted; inference: sum of all stages of a frame but waiting
     for the source; blocked: how long the window's thread did not answer, longest, and how often over 50 ms.
+    NaN where nothing was painted.
     """
 
     name: str
@@ -95,12 +99,17 @@ class Start:
     runs: tuple[float, ...]
 
 
-def run_window_bench(*, json_path: Path | None, console: Console) -> None:
+def run_window_bench(settings: EstimatorSettings, *, json_path: Path | None, console: Console) -> None:
     """Measure the window and print tables.
 
+    Args:
+        settings: the models to measure with; the start is measured with the bundled ones.
+        json_path: where the numbers go too.
+        console: for progress.
+
     Raises:
-        UsageError: there is no display, or the JSON file cannot be written.
-        SourceError: the demo clip is missing.
+        UsageError: there is no display, the JSON file cannot be written, or the app does not start.
+        SourceError: the demo clip is missing, or does not play.
     """
     check_display()
     if not demo_clip().is_file():
@@ -112,7 +121,7 @@ def run_window_bench(*, json_path: Path | None, console: Console) -> None:
     starts = measure_starts()
     say("\n" + start_table(starts))
     console.print("measuring the window …")
-    phases, platform = measure_phases()
+    phases, platform = measure_phases(TrackSettings(estimator=settings))
     say(f"\ndemo clip as a camera, window of {SIZE[0]}×{SIZE[1]} on platform {platform}")
     say(phase_table(phases))
     if json_path:
@@ -122,7 +131,7 @@ def run_window_bench(*, json_path: Path | None, console: Console) -> None:
                 "machine": describe_machine(),
                 "platform": platform,
                 "starts": [asdict(start) for start in starts],
-                "phases": [asdict(phase) for phase in phases],
+                "phases": [_known(asdict(phase)) for phase in phases],
             },
         )
 
@@ -143,21 +152,28 @@ def measure_starts() -> list[Start]:
     ]
 
 
-def measure_phases() -> tuple[list[Phase], str]:
-    """Play the demo clip as a camera under several loads."""
-    application = make_application([sys.argv[0]])
+def measure_phases(settings: TrackSettings, clip: Path | None = None) -> tuple[list[Phase], str]:
+    """Play a clip, by default the demo, as a camera under several loads; return also Qt's platform.
+
+    Raises:
+        SourceError: it does not play.
+    """
+    application = QApplication.instance()
+    if not isinstance(application, QApplication):
+        application = make_application([sys.argv[0]])
     apply_theme(application, "light")
     with tempfile.TemporaryDirectory() as folder:
         preferences = Preferences(Path(folder) / "settings.ini")
         preferences.record_folder = Path(folder) / "takes"
+        preferences.settings = settings
         window = MainWindow(preferences)
         window.resize(*SIZE)
         window.show()
         favour_window()
         try:
-            window.sources.open(SourceRequest(demo_clip(), "Demo", as_camera=True))
-            _wait(lambda: window.page.view.painted_result is not None)
-            phases = [_phase(load, window) for load in LOADS]
+            window.sources.open(SourceRequest(clip or demo_clip(), "Demo", as_camera=True))
+            _wait(lambda: _plays(window), "the clip did not begin to play")
+            phases = [_phase(load, window) for load in make_loads(settings)]
         finally:
             window.close()
     return phases, QGuiApplication.platformName()
@@ -194,15 +210,24 @@ def phase_table(rows: list[Phase]) -> str:
 def _start_once(cache: Path) -> float:
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "LOCALAPPDATA": str(cache)}
     command = [sys.executable, "-m", "app.bench.first_skeleton", repr(time.time())]
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=START_LIMIT_S, check=True
-    )
-    return float(done.stdout)
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=START_LIMIT_S, check=True
+        )
+        return float(done.stdout)
+    except subprocess.TimeoutExpired:
+        why = f"it showed no skeleton within {START_LIMIT_S:g} s"
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.strip().splitlines()
+        why = lines[-1] if lines else f"exit code {error.returncode}"
+    except ValueError:
+        why = "it was closed before it showed a skeleton"
+    raise UsageError(f"the app could not be started: {why}; does `steadypose app demo` work here?")
 
 
 def _phase(load: Load, window: MainWindow) -> Phase:
     load.prepare(window)
-    _wait(lambda: window.session.status.loading is None)
+    _wait(lambda: window.session.live.status.loading is None, "the models were not loaded")
     _idle(SETTLE_S)
     latencies: list[float] = []
     inference: list[float] = []
@@ -222,18 +247,57 @@ def _phase(load: Load, window: MainWindow) -> Phase:
     seconds = time.perf_counter() - begin
     window.page.view.painted.disconnect(note)
     heartbeat.stop()
-    late = np.array(heartbeat.late_ms)
-    latency, compute = np.percentile(latencies, [50, 95]), np.percentile(inference, [50, 95])
+    latency, compute = _median_and_tail(latencies), _median_and_tail(inference)
     return Phase(
         load.name,
         frames_per_s=len(latencies) / seconds,
-        latency_p50_ms=float(latency[0]),
-        latency_p95_ms=float(latency[1]),
-        inference_p50_ms=float(compute[0]),
-        inference_p95_ms=float(compute[1]),
-        blocked_max_ms=float(late.max()),
-        blocked_often=int((late > SLOW_MS).sum()),
+        latency_p50_ms=latency[0],
+        latency_p95_ms=latency[1],
+        inference_p50_ms=compute[0],
+        inference_p95_ms=compute[1],
+        blocked_max_ms=max(heartbeat.late_ms, default=math.nan),
+        blocked_often=sum(late > SLOW_MS for late in heartbeat.late_ms),
     )
+
+
+def _median_and_tail(values: list[float]) -> tuple[float, float]:
+    """Return the 50th and 95th percentile, NaN of nothing."""
+    if not values:
+        return math.nan, math.nan
+    median, tail = np.percentile(values, [50, 95])
+    return float(median), float(tail)
+
+
+def _known(numbers: dict[str, object]) -> dict[str, object]:
+    """Return numbers as JSON has them: null where one is not known."""
+    unknown = (name for name, value in numbers.items() if isinstance(value, float) and math.isnan(value))
+    return numbers | dict.fromkeys(unknown)
+
+
+def _plays(window: MainWindow) -> bool:
+    status = window.session.live.status
+    if status.state == "failed":
+        raise SourceError(status.message)
+    return window.page.view.painted_result is not None
+
+
+def make_loads(settings: TrackSettings) -> tuple[Load, ...]:
+    """Return what the window has to bear, one after another, beginning and ending with these settings."""
+    return (
+        Load("playing", _nothing, _nothing),
+        Load("models switched three times", _nothing, _switch_models),
+        Load(
+            "recording, annotated video",
+            lambda window: window.controls.apply_settings(settings, "bench"),
+            lambda window: _record(window, on=True),
+        ),
+        Load("every overlay and two plots", lambda window: _record(window, on=False), _draw_everything),
+    )
+
+
+def _record(window: MainWindow, *, on: bool) -> None:
+    if window.recording.takes.recording != on:
+        window.recording.toggle()
 
 
 def _draw_everything(window: MainWindow) -> None:
@@ -244,8 +308,8 @@ def _draw_everything(window: MainWindow) -> None:
 
 
 def _switch_models(window: MainWindow) -> None:
-    for second, change in enumerate(({"mode": "bottom-up"}, {"precision": "fp32"}, {"mode": "auto"})):
-        QTimer.singleShot(int(1 + second * 1500), lambda change=change: _change(window, change))
+    for number, change in enumerate(({"mode": "bottom-up"}, {"precision": "fp32"}, {"mode": "auto"})):
+        QTimer.singleShot(int(number * PHASE_S * 250), lambda change=change: _change(window, change))
 
 
 def _change(window: MainWindow, change: dict[str, str]) -> None:
@@ -258,23 +322,15 @@ def _nothing(window: MainWindow) -> None:
     """Leave everything as it is."""
 
 
-LOADS = (
-    Load("playing", _nothing, _nothing),
-    Load("models switched three times", _nothing, _switch_models),
-    Load("recording, annotated video", lambda w: w.controls.reset_all(), lambda w: w.recording.toggle()),
-    Load("every overlay and two plots", lambda w: w.recording.toggle(), _draw_everything),
-)
-
-
 def _idle(seconds: float) -> None:
     loop = QEventLoop()
     QTimer.singleShot(int(seconds * 1000), loop.quit)
     loop.exec()
 
 
-def _wait(condition: Callable[[], bool]) -> None:
+def _wait(condition: Callable[[], bool], failure: str) -> None:
     deadline = time.monotonic() + START_LIMIT_S
     while not condition():
         if time.monotonic() > deadline:
-            raise SourceError("the demo clip did not begin to play within two minutes")
+            raise SourceError(f"{failure} within {START_LIMIT_S:g} s")
         _idle(0.02)
