@@ -48,9 +48,10 @@ def result_text(item: BatchItem) -> str:
         if item.eta_s is not None:
             return QCoreApplication.translate("Batch", "{0} left").format(duration(item.eta_s))
         return QCoreApplication.translate("Batch", "{0} frames").format(item.frames)
-    if item.warnings and item.state == "done":
-        return f"{item.message}; {item.warnings[0]}"
-    return item.message
+    warned = item.warnings and item.state == "done"
+    text = f"{item.message}; {item.warnings[0]}" if warned else item.message
+    # The file has a column of its own; its folder would push what is wrong out of this one.
+    return text.replace(str(item.path), item.name)
 
 
 def state_icon(item: BatchItem) -> str:

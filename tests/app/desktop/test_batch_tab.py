@@ -241,6 +241,8 @@ def test_cells_say_how_an_item_stands():
     model.show_items([warned])
     assert model.index(0, RESULT).data() == "fine; one" and state_icon(warned) == "warning"
     assert "two" in model.index(0, RESULT).data(Qt.ItemDataRole.ToolTipRole)
+    broken = BatchItem(5, FOLDER / "a.mp4", "failed", message=f"{FOLDER / 'a.mp4'} is no video")
+    assert result_text(broken) == "a.mp4 is no video", "what is wrong should not be pushed out by a folder"
 
 
 def test_every_state_has_an_icon():
