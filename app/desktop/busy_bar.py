@@ -7,6 +7,8 @@ from PySide6.QtCore import QRectF, QSize, Qt, QTimer
 from PySide6.QtGui import QHideEvent, QPainter, QPaintEvent, QPalette, QShowEvent
 from PySide6.QtWidgets import QProgressBar, QSizePolicy, QWidget
 
+from app.desktop.theme import groove_colour
+
 _HEIGHT = 6
 _FRAME_MS = 33
 _PERIOD_S = 1.8
@@ -60,7 +62,7 @@ class BusyBar(QProgressBar):
         painter.setPen(Qt.PenStyle.NoPen)
         groove = self.rect().toRectF()
         round_px = groove.height() / 2
-        painter.setBrush(self.palette().color(QPalette.ColorRole.Mid))
+        painter.setBrush(groove_colour(self.palette()))
         painter.drawRoundedRect(groove, round_px, round_px)
         start, share = self._piece()
         piece = QRectF(

@@ -1,11 +1,12 @@
 """Buttons of the welcome page: cards with icon, title and explanation, and quiet rows."""
 
 from PySide6.QtCore import QRect, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter, QPaintEvent, QPalette, QPen
+from PySide6.QtGui import QFont, QFontMetrics, QKeyEvent, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QWidget
 
 from app.desktop.figures import scaled
 from app.desktop.icons import icon
+from app.desktop.theme import mixed
 
 _ICON_PX = 40
 _PADDING = 16
@@ -107,7 +108,7 @@ class Card(_Button):
         if self.isDown():
             ground = palette.color(QPalette.ColorRole.Button)
         elif self.underMouse():
-            ground = _between(ground, palette.color(QPalette.ColorRole.Highlight), 0.06)
+            ground = mixed(ground, palette.color(QPalette.ColorRole.Highlight), 0.06)
         painter.setPen(QPen(palette.color(edge), width))
         painter.setBrush(ground)
         painter.drawRoundedRect(self.rect().toRectF().adjusted(1, 1, -1, -1), _CORNER, _CORNER)
@@ -177,7 +178,7 @@ class RowButton(_Button):
         highlight = palette.color(QPalette.ColorRole.Highlight)
         ground = palette.color(QPalette.ColorRole.Window)
         if self.underMouse() or self.isDown():
-            ground = _between(ground, highlight, 0.25 if self.isDown() else 0.12)
+            ground = mixed(ground, highlight, 0.25 if self.isDown() else 0.12)
         painter.setPen(QPen(highlight, 2) if self.hasFocus() else Qt.PenStyle.NoPen)
         painter.setBrush(ground)
         painter.drawRoundedRect(self.rect().toRectF().adjusted(1, 1, -1, -1), 4, 4)
@@ -191,14 +192,3 @@ class RowButton(_Button):
 
 def _wrapped(metrics: QFontMetrics, text: str, width: int) -> int:
     return metrics.boundingRect(QRect(0, 0, width, 10_000), int(Qt.TextFlag.TextWordWrap), text).height()
-
-
-def _between(first: QColor, second: QColor, share: float) -> QColor:
-    def mix(a: float, b: float) -> float:
-        return a + (b - a) * share
-
-    return QColor.fromRgbF(
-        mix(first.redF(), second.redF()),
-        mix(first.greenF(), second.greenF()),
-        mix(first.blueF(), second.blueF()),
-    )

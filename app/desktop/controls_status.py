@@ -3,34 +3,17 @@
 import math
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPalette, QResizeEvent
+from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
 from app.desktop.busy_bar import BusyBar
 from app.desktop.icons import icon
-from app.desktop.theme import Role, status_colour
+from app.desktop.theme import Role, groove_colour, status_colour
 
 FULL_LAG_MS = 200.0
 """Lag that fills the meter; from here on a skeleton visibly trails behind a gesture."""
 NOTICEABLE_LAG_MS = 80.0
 UNKNOWN = "–"
-GROOVE_SHARE = 0.22
-"""How far a groove's colour is from the ground towards the text."""
-
-
-def groove_colour(palette: QPalette) -> QColor:
-    """Return a quiet colour for what a bar fills, between a theme's ground and its text."""
-    ground = palette.color(QPalette.ColorRole.Window)
-    text = palette.color(QPalette.ColorRole.WindowText)
-    red, green, blue = (
-        near + GROOVE_SHARE * (far - near)
-        for near, far in (
-            (ground.redF(), text.redF()),
-            (ground.greenF(), text.greenF()),
-            (ground.blueF(), text.blueF()),
-        )
-    )
-    return QColor.fromRgbF(red, green, blue)
 
 
 class Meter(QWidget):

@@ -24,10 +24,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.desktop.controls_status import groove_colour
 from app.desktop.icons import icon
 from app.desktop.people_model import ENTRY_ROLE, PersonEntry
-from app.desktop.theme import contrast
+from app.desktop.theme import contrast, groove_colour, mixed
 from engine.sinks.drawing import track_colour
 
 GAP = 8
@@ -37,7 +36,7 @@ ICON = 16
 BAR_WIDTH, BAR_HEIGHT = 48, 6
 MAX_NAME = 40
 SMALL_FONT = 0.88
-DARK_TEXT, LIGHT_TEXT = QColor(20, 22, 26), QColor(255, 255, 255)
+DARK_TEXT, LIGHT_TEXT = QColor(0, 0, 0), QColor(255, 255, 255)
 """On a chip, whose colour is a person's in every theme."""
 
 Index = QModelIndex | QPersistentModelIndex
@@ -180,12 +179,12 @@ class PersonDelegate(QStyledItemDelegate):
     ) -> None:
         blue, green, red = track_colour(entry.track_id)
         colour = QColor(red, green, blue)
+        if not present:
+            colour = mixed(colour, option.palette.color(QPalette.ColorRole.Base), 0.5)
         chip = QRectF(option.rect.left() + GAP, option.rect.center().y() - CHIP / 2 + 0.5, CHIP, CHIP)
-        painter.setOpacity(1.0 if present else 0.5)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(colour)
         painter.drawRoundedRect(chip, 6, 6)
-        painter.setOpacity(1.0)
         font = QFont(option.font)
         font.setPointSizeF(font.pointSizeF() * (SMALL_FONT if entry.track_id < 1000 else 0.7))
         font.setBold(True)

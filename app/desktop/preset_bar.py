@@ -20,7 +20,6 @@ from app.desktop.icons import icon
 from app.desktop.presets import BUILT_IN, MAX_NAME, Preset, matching, name_problem, shown_name
 from engine.settings import TrackSettings
 
-
 BUTTON_PX = 28
 
 

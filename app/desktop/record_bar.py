@@ -31,8 +31,8 @@ from app.desktop.record_parts import (
 from app.desktop.theme import status_colour
 from app.take_values import TakeOptions, TakeStatus
 
-NARROW_PX = 640
-"""Below this width the bar takes two rows."""
+NARROW_PX, SHORT_PX = 640, 720
+"""Below the one the bar takes two rows, below the other losses are one number."""
 
 
 class RecordBar(QWidget):
@@ -107,8 +107,8 @@ class RecordBar(QWidget):
             direction = QBoxLayout.Direction.TopToBottom
         if direction != self._rows.direction():
             self._rows.setDirection(direction)
-            self._show_losses()
             self.updateGeometry()
+        self._show_losses()
 
     def changeEvent(self, event: QEvent) -> None:
         """Take the colours of a new theme."""
@@ -250,7 +250,7 @@ class RecordBar(QWidget):
                     "The table has the rows of these frames all the same."
                 ).format(words)
             )
-        narrow = self._rows.direction() == QBoxLayout.Direction.TopToBottom
+        narrow = self.width() < SHORT_PX
         what = str(rows + frames) if narrow else ", ".join(parts)
         self.losses.setText(self.tr("{0} lost").format(what))
         self.losses.setToolTip("\n".join(causes))

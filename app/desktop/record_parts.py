@@ -203,7 +203,7 @@ class FolderButton(QToolButton):
     def sizeHint(self) -> QSize:
         """Room for the whole path, within reason."""
         wanted = self.fontMetrics().horizontalAdvance(self._path) + ICON_PX + 20
-        return QSize(min(wanted, 240), SMALL_HEIGHT)
+        return QSize(min(wanted, 176), SMALL_HEIGHT)
 
     def minimumSizeHint(self) -> QSize:
         """Room for the icon."""
@@ -248,8 +248,8 @@ class ElidedLabel(QLabel):
         return QSize(metrics.horizontalAdvance(self._words) + 2, metrics.height())
 
     def minimumSizeHint(self) -> QSize:
-        """It can be shortened to nothing."""
-        return QSize(0, self.fontMetrics().height())
+        """Room for a few words."""
+        return QSize(min(self.sizeHint().width(), 72), self.fontMetrics().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Shorten the text to the new width."""

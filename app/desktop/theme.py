@@ -54,6 +54,8 @@ _EDGED = (
 )  # fmt: skip
 _FUSION_DARKENS = 1.4
 """Fusion paints edges in the window's colour made darker by this; on dark ground they would be lost."""
+_GROOVE_SHARE = 0.22
+"""How far a groove's colour is from the ground towards the text."""
 _STATUS: dict[Role, tuple[str, str]] = {
     "good": ("#00734f", "#35c893"),
     "warning": ("#8a5a00", "#f0b740"),
@@ -67,6 +69,17 @@ _STATUS: dict[Role, tuple[str, str]] = {
 def status_colour(role: Role, palette: QPalette) -> QColor:
     """Return the colour that means `role`, readable on the window colour of `palette`."""
     return QColor(_STATUS[role][is_dark(palette)])
+
+
+def groove_colour(palette: QPalette) -> QColor:
+    """Return a quiet colour for what a bar fills, between a theme's ground and its text."""
+    return mixed(palette.color(_ROLES.Window), palette.color(_ROLES.WindowText), _GROOVE_SHARE)
+
+
+def mixed(first: QColor, second: QColor, share: float) -> QColor:
+    """Return the colour a share of the way, 0 to 1, from the first to the second."""
+    one, other = first.getRgbF()[:3], second.getRgbF()[:3]
+    return QColor.fromRgbF(*(a + share * (b - a) for a, b in zip(one, other, strict=True)))
 
 
 def is_dark(palette: QPalette) -> bool:

@@ -10,7 +10,16 @@ from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QLineEdit, QPu
 from pytestqt.qtbot import QtBot
 
 from app.desktop.people_delegate import chip_text
-from app.desktop.theme import Role, ThemeName, apply_theme, contrast, edge_colour, make_palette, status_colour
+from app.desktop.theme import (
+    Role,
+    ThemeName,
+    apply_theme,
+    contrast,
+    edge_colour,
+    make_palette,
+    mixed,
+    status_colour,
+)
 from engine.sinks.drawing import track_colour
 
 THEMES = ("light", "dark", "high-contrast")
@@ -72,7 +81,9 @@ def test_the_number_on_a_persons_chip_can_be_read():
     for number in range(1, 40):
         blue, green, red = track_colour(number)
         ground = QColor(red, green, blue)
-        assert contrast(chip_text(ground), ground) >= 4.5, number
+        for base in ("#ffffff", "#16181c", "#000000"):
+            for chip in (ground, mixed(ground, QColor(base), 0.5)):
+                assert contrast(chip_text(chip), chip) >= 4.5, number
 
 
 def test_contrast_is_that_of_the_guidelines():
