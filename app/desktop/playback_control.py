@@ -113,9 +113,11 @@ class PlaybackControl(QObject):
             self._actions[name].setEnabled(not live)
         transport.set_live(live)
         transport.set_playing(status.playing)
-        if live:
+        if info is not None and live:
+            name = status.request.label if status.request is not None else self.tr("Live")
+            height, width = info.size
             texts: dict[str, tuple[str, Role]] = {
-                "playing": (self.tr("Live"), "good"),
+                "playing": (f"{name} · {width}×{height}", "good"),
                 "paused": (self.tr("Paused"), "warning"),
                 "reconnecting": (status.message or self.tr("Reconnecting"), "warning"),
             }

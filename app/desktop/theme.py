@@ -78,8 +78,12 @@ def groove_colour(palette: QPalette) -> QColor:
 
 def mixed(first: QColor, second: QColor, share: float) -> QColor:
     """Return the colour a share of the way, 0 to 1, from the first to the second."""
-    one, other = first.getRgbF()[:3], second.getRgbF()[:3]
-    return QColor.fromRgbF(*(a + share * (b - a) for a, b in zip(one, other, strict=True)))
+    pairs = (
+        (first.redF(), second.redF()),
+        (first.greenF(), second.greenF()),
+        (first.blueF(), second.blueF()),
+    )
+    return QColor.fromRgbF(*(one + share * (other - one) for one, other in pairs))
 
 
 def is_dark(palette: QPalette) -> bool:
