@@ -181,7 +181,8 @@ def test_an_offer_is_refused_while_the_encoder_is_behind_and_never_waits(
     gate.set()
     sink.close()
     assert taken[: LIVE_ENCODING.depth] == [True] * LIVE_ENCODING.depth
-    assert not any(taken[LIVE_ENCODING.depth + 1 :])
+    # One more while the encoder holds the first, whenever it begins.
+    assert sum(taken) <= LIVE_ENCODING.depth + 1
     with open_source(tmp_path / "a.mp4") as source:
         assert len(list(source)) == sum(taken)
 
