@@ -246,8 +246,11 @@ class MainWindow(QMainWindow):
 
     def _set_fullscreen(self, on: bool) -> None:
         self.window_layout.set_fullscreen(on)
+        text = self.tr("F11 or Escape leaves the full screen")
         if on:
-            self.tell("accent", self.tr("F11 or Escape leaves the full screen"))
+            self.tell("accent", text)
+        else:
+            self.page.notices.dismiss(text)
 
     # --- remembering, dropping, ending -------------------------------------------------------------------
 

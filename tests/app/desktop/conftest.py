@@ -76,15 +76,11 @@ class Desk:
             self.until(self.window.isActiveWindow)
         self.qtbot.keyClick(QApplication.focusWidget() or self.window, key, modifiers)
 
-    def pause(self) -> None:
-        """Pause, and wait until what was under way is painted."""
+    def pause_at(self, index: int) -> None:
+        """Pause, and go to a frame of a file with 30 frames/s; whatever was under way is over then."""
         self.session.live.pause()
-        self.until(lambda: self.session.status.state == "paused" and self.is_quiet())
-
-    def is_quiet(self) -> bool:
-        """Whether the picture that was reached is the one that is painted."""
-        painted = self.painted
-        return painted is not None and painted.result.frame.time_s == self.session.live.status.position_s
+        self.session.live.seek(index / 30)
+        self.until(lambda: self.session.status.state == "paused" and self.painted and self.index == index)
 
     @property
     def painted(self) -> LiveResult | None:
@@ -149,12 +145,13 @@ class Desk:
 
 @pytest.fixture
 def marker_settings(top_down_file: Path, bottom_up_file: Path) -> TrackSettings:
-    """Settings with the tiny models."""
+    """Settings with the tiny models, in the runtime that has them ready soonest."""
     return TrackSettings(
         estimator=EstimatorSettings(
             mode="top-down",
             top_down_model=str(top_down_file),
             bottom_up_model=str(bottom_up_file),
+            runtime="onnxruntime",
             threads=1,
             find_interval_s=0.1,
         )

@@ -157,12 +157,14 @@ def test_the_full_screen_comes_and_goes_by_key(desk: Any, clip: Path) -> None:
     assert desk.window.menuBar().isVisible()
     assert desk.window.docks["settings"].isVisible()
     assert not desk.actions["fullscreen"].isChecked()
+    assert not desk.told
 
 
 def test_undo_has_its_key_on_the_full_screen_too(desk: Any) -> None:
     before = desk.window.settings.settings
     desk.press(KEYS.Key_F11)
-    desk.window.controls.reset_all()
+    tracker = before.tracker.model_copy(update={"confirm_s": 0.5})
+    desk.window.controls.apply_settings(before.model_copy(update={"tracker": tracker}), "Change")
     assert desk.window.settings.settings != before
     desk.press(KEYS.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert desk.window.settings.settings == before

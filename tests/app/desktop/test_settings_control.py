@@ -51,7 +51,7 @@ CHANGES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("estimator", {"mode": "bottom-up"}),
     ("estimator", {"mode": "auto"}),
     ("estimator", {"precision": "fp32"}),
-    ("estimator", {"runtime": "onnxruntime"}),
+    ("estimator", {"runtime": "openvino"}),
 )
 
 

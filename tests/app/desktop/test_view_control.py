@@ -20,7 +20,7 @@ def still(desk: Any, long_clip: Path) -> Any:
     """The window with a clip that was paused when two people were painted."""
     desk.open(long_clip)
     desk.until(lambda: len(desk.people) == 2)
-    desk.pause()
+    desk.pause_at(30)
     return desk
 
 
