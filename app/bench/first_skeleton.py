@@ -10,7 +10,9 @@ from pathlib import Path
 
 
 def main(started: float) -> int:
-    """Open the window, wait for a skeleton, close the window; return Qt's exit code."""
+    """Open the window, wait for a skeleton, close the window; return Qt's exit code, or 1 with a reason."""
+    from PySide6.QtCore import QTimer
+
     from app.desktop.application import make_application
     from app.desktop.preferences import Preferences
     from app.desktop.theme import apply_theme
@@ -30,14 +32,24 @@ def main(started: float) -> int:
                 sys.stdout.write(f"{time.time() - started:.3f}\n")
                 sys.stdout.flush()
                 view.painted.disconnect(look)
+                # Not here, in the midst of painting.
+                QTimer.singleShot(0, window.close)
+
+        def give_up() -> None:
+            status = window.session.status
+            if status.state == "failed":
+                sys.stderr.write(f"{status.message}\n")
+                window.session.status_changed.disconnect(give_up)
                 window.close()
 
         view.painted.connect(look)
+        window.session.status_changed.connect(give_up)
         window.show()
         window.sources.open_demo()
         code = application.exec()
+        failed = window.session.status.state == "failed"
         window.shut_down()
-        return code
+        return 1 if failed else code
 
 
 if __name__ == "__main__":
