@@ -156,10 +156,18 @@ def test_changes_are_undone_and_redone_by_key(playing: Any) -> None:
     playing.until(lambda: in_use(playing) == wanted)
 
 
-def test_all_settings_are_reset_in_one_step_that_can_be_undone(desk: Any) -> None:
+def test_all_settings_are_reset_in_one_step_that_can_be_undone(
+    desk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_settings: Any) -> Any:
+        raise ModelFileError("the models are not at hand")
+
+    desk.until(lambda: desk.session.live.status.ready)
+    monkeypatch.setattr(desk.session.live._settings, "_opener", refuse)
     wanted = change(desk, "tracker", confirm_s=0.5)
     desk.window.controls.reset_all()
     assert desk.window.settings.settings.tracker == TrackSettings().tracker
+    desk.until(lambda: desk.told_of("not at hand"))
     desk.press(KEYS.Key_Z, CTRL)
     assert desk.window.settings.settings == wanted
 
