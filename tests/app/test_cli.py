@@ -31,16 +31,27 @@ def test_the_version_needs_no_heavy_package():
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_alone_it_shows_what_it_can_do(invoke: Invoke):
-    result = invoke()
+def test_it_shows_what_it_can_do(invoke: Invoke):
+    result = invoke("--help")
     assert result.exit_code == 0
-    for command in ("track", "demo", "models", "doctor", "bench", "Exit codes"):
+    for command in ("app", "live", "track", "demo", "models", "doctor", "bench", "Exit codes"):
         assert command in result.stdout
 
 
 @pytest.mark.parametrize(
     "command",
-    ["track", "demo", "doctor", "bench", "models list", "models info", "models download", "models remove"],
+    [
+        "app",
+        "live",
+        "track",
+        "demo",
+        "doctor",
+        "bench",
+        "models list",
+        "models info",
+        "models download",
+        "models remove",
+    ],
 )
 def test_every_command_explains_itself(invoke: Invoke, command: str):
     result = invoke(*command.split(), "--help")
