@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QSizePolicy, QToolButton, QVB
 
 from app.desktop.controls_editors import LEVEL, Editor, make_editor
 from app.desktop.controls_fields import Section, SettingField
+from app.desktop.icon_button import FocusButton
 from app.desktop.icons import icon
 from engine.settings import TrackSettings
 
@@ -33,12 +34,10 @@ class SettingRow:
         if field.editor == "steadiness":
             self.label.setAlignment(Qt.AlignmentFlag.AlignTop)
             self.label.setContentsMargins(0, LEVEL, 0, 0)
-        self.reset = QToolButton()
-        self.reset.setAutoRaise(True)
+        self.reset = FocusButton()
         self.reset.setIcon(icon("reset"))
         self.reset.setIconSize(QSize(16, 16))
         self.reset.setFixedSize(RESET_SIZE, RESET_SIZE)
-        self.reset.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         undo = QCoreApplication.translate("Controls", "Set “{name}” back to its default").format(
             name=self.name
         )
@@ -88,7 +87,11 @@ class SettingSection(QWidget):
         self._heading.setAutoRaise(True)
         self._heading.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self._heading.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self._heading.setStyleSheet("QToolButton { border: none; font-weight: bold; padding: 4px 0px; }")
+        self._heading.setStyleSheet(
+            "QToolButton { border: 2px solid transparent; border-radius: 4px; padding: 2px; }"
+            "QToolButton { font-weight: bold; }"
+            "QToolButton:focus { border-color: palette(highlight); }"
+        )
         self._heading.toggled.connect(self._on_toggled)
         self._body = QWidget()
         grid = QGridLayout(self._body)

@@ -1,7 +1,15 @@
 """The slim title bar of a panel: its name only where no tab says it already, and two small buttons."""
 
 from PySide6.QtCore import QEvent, Qt
-from PySide6.QtWidgets import QDockWidget, QHBoxLayout, QLabel, QMainWindow, QSizePolicy, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QDockWidget,
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QSizePolicy,
+    QWidget,
+)
 
 from app.desktop.icon_button import IconButton
 
@@ -46,15 +54,29 @@ class DockTitle(QWidget):
         row.addStretch(1)
         row.addWidget(self.float_button)
         row.addWidget(self.close_button)
-        dock.topLevelChanged.connect(self._show_title)
-        dock.dockLocationChanged.connect(self._show_title)
-        dock.visibilityChanged.connect(self._show_title)
+        dock.topLevelChanged.connect(self._look_around)
+        dock.dockLocationChanged.connect(self._look_around)
+        dock.visibilityChanged.connect(self._look_around)
+        application = QApplication.instance()
+        if isinstance(application, QApplication):
+            application.focusChanged.connect(self._follow_focus)
 
     def event(self, event: QEvent) -> bool:
-        """Look again at what is around once the panels are laid out anew."""
-        if event.type() in (QEvent.Type.Show, QEvent.Type.Resize):
+        """Look again at what is around once the bar is shown."""
+        if event.type() == QEvent.Type.Show:
             self._show_title()
         return super().event(event)
+
+    def _follow_focus(self, _old: QWidget | None, new: QWidget | None) -> None:
+        """Bring the panel to the front when Tab goes into it, which it does behind tabs too."""
+        if new is not None and self._dock.isAncestorOf(new) and self._dock.visibleRegion().isEmpty():
+            self._dock.raise_()
+
+    def _look_around(self) -> None:
+        """Let the bars of all panels look whether there are tabs beside them."""
+        window = self._dock.parentWidget()
+        for bar in window.findChildren(DockTitle) if window is not None else ():
+            bar._show_title()
 
     def _show_title(self) -> None:
         window = self._dock.parentWidget()

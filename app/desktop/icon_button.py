@@ -1,4 +1,4 @@
-"""A small button with an icon alone, that shows the keyboard's focus."""
+"""Small buttons that show the keyboard's focus: flat ones, and such with an icon alone."""
 
 from PySide6.QtCore import QEvent, QSize, Qt
 from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPalette, QPen
@@ -7,31 +7,17 @@ from PySide6.QtWidgets import QToolButton, QWidget
 from app.desktop.icons import icon
 
 
-class IconButton(QToolButton):
-    """A flat button with a name for screen readers and a tooltip for everybody.
+class FocusButton(QToolButton):
+    """A flat button whose focus is seen in every theme: Fusion's mark is faint.
 
     Only the Tab key brings the focus here, and then Space presses the button, whatever else Space does in the
     window; a click leaves the focus, and with it Space, where it was.
-
-    Args:
-        icon_name: of `assets/icons`.
-        tip: what it does, in words.
-        name: what a screen reader says; the tooltip where it is empty.
-        size_px: width and height.
-        parent: the widget around it.
     """
 
-    def __init__(
-        self, icon_name: str, tip: str, *, name: str = "", size_px: int = 28, parent: QWidget | None = None
-    ) -> None:
+    def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setIcon(icon(icon_name))
-        self.setIconSize(QSize(size_px // 2 + 2, size_px // 2 + 2))
-        self.setFixedSize(size_px, size_px)
         self.setAutoRaise(True)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.setToolTip(tip)
-        self.setAccessibleName(name or tip)
 
     def event(self, event: QEvent) -> bool:
         """Keep Space from the window's shortcuts."""
@@ -53,3 +39,25 @@ class IconButton(QToolButton):
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.setPen(QPen(self.palette().color(QPalette.ColorRole.Highlight), 2))
             painter.drawRoundedRect(self.rect().toRectF().adjusted(1, 1, -1, -1), 3, 3)
+
+
+class IconButton(FocusButton):
+    """A flat button with a name for screen readers and a tooltip for everybody.
+
+    Args:
+        icon_name: of `assets/icons`.
+        tip: what it does, in words.
+        name: what a screen reader says; the tooltip where it is empty.
+        size_px: width and height.
+        parent: the widget around it.
+    """
+
+    def __init__(
+        self, icon_name: str, tip: str, *, name: str = "", size_px: int = 28, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setIcon(icon(icon_name))
+        self.setIconSize(QSize(size_px // 2 + 2, size_px // 2 + 2))
+        self.setFixedSize(size_px, size_px)
+        self.setToolTip(tip)
+        self.setAccessibleName(name or tip)

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.desktop.icon_button import FocusButton
 from app.desktop.icons import icon
 from app.desktop.presets import BUILT_IN, MAX_NAME, Preset, matching, name_problem, shown_name
 from engine.settings import TrackSettings
@@ -119,12 +120,12 @@ class PresetBar(QWidget):
         return _row(self._question, self._delete_now, keep)
 
     def _tool(self, name: str, tip: str) -> QToolButton:
-        button = QToolButton()
+        button = FocusButton()
+        button.setAutoRaise(False)
         button.setIcon(icon(name))
         button.setFixedSize(BUTTON_PX, BUTTON_PX)
         button.setToolTip(tip)
         button.setAccessibleName(tip)
-        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         return button
 
     def _show(self) -> None:

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.desktop.figures import format_time, tabular
+from app.desktop.icon_button import FocusButton
 from app.desktop.icons import icon
 from app.desktop.record_parts import (
     ICON_PX,
@@ -182,13 +183,11 @@ class RecordBar(QWidget):
         return row
 
     def _button(self, icon_name: str) -> QToolButton:
-        button = QToolButton()
+        button = FocusButton()
         button.setIcon(icon(icon_name))
         button.setIconSize(QSize(ICON_PX, ICON_PX))
         button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        button.setAutoRaise(True)
         button.setFixedHeight(SMALL_HEIGHT)
-        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         return button
 
     # --- what is shown -----------------------------------------------------------------------------------

@@ -16,8 +16,9 @@ from PySide6.QtGui import (
     QPixmap,
     QResizeEvent,
 )
-from PySide6.QtWidgets import QLabel, QMenu, QPushButton, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QLabel, QMenu, QPushButton, QSizePolicy, QWidget
 
+from app.desktop.icon_button import FocusButton
 from app.desktop.icons import icon
 from app.desktop.theme import status_colour
 from app.take_values import TakeOptions
@@ -176,7 +177,7 @@ class WriteMenu(QMenu):
         self._switches[name] = switch
 
 
-class FolderButton(QToolButton):
+class FolderButton(FocusButton):
     """Shows a folder, shortened in the middle to the room there is; the tooltip has all of it."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -185,9 +186,7 @@ class FolderButton(QToolButton):
         self.setIcon(icon("folder"))
         self.setIconSize(QSize(ICON_PX, ICON_PX))
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.setAutoRaise(True)
         self.setFixedHeight(SMALL_HEIGHT)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.setAccessibleName(self.tr("Folder for takes"))
 

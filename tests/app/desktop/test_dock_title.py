@@ -45,8 +45,9 @@ def test_a_panel_behind_tabs_does_not_repeat_its_name(docks: list[QDockWidget], 
 
 
 def test_a_panel_left_alone_says_its_name(docks: list[QDockWidget], qtbot: QtBot):
+    qtbot.waitUntil(lambda: bar(docks[0]).title.isHidden())
     docks[1].hide()
-    qtbot.waitUntil(bar(docks[0]).title.isVisible)
+    qtbot.waitUntil(lambda: not bar(docks[0]).title.isHidden())
 
 
 def test_a_panel_floats_and_comes_back(docks: list[QDockWidget], qtbot: QtBot):
@@ -61,3 +62,15 @@ def test_a_panel_is_hidden_by_its_cross(docks: list[QDockWidget], qtbot: QtBot):
     qtbot.mouseClick(bar(docks[2]).close_button, LEFT_BUTTON)
     assert docks[2].isHidden()
     assert bar(docks[2]).close_button.accessibleName() == "Hide Plots"
+
+
+def test_a_panel_comes_to_the_front_when_the_focus_goes_into_it(docks: list[QDockWidget], qtbot: QtBot):
+    docks[1].raise_()
+    window = docks[0].window()
+    window.activateWindow()
+    qtbot.waitActive(window)
+    qtbot.waitUntil(lambda: docks[0].visibleRegion().isEmpty())
+    field = bar(docks[0]).close_button
+    field.setFocus(Qt.FocusReason.TabFocusReason)
+    qtbot.waitUntil(lambda: not docks[0].visibleRegion().isEmpty())
+    assert docks[1].visibleRegion().isEmpty()
