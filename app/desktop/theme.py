@@ -162,7 +162,7 @@ def _style_sheet(palette: QPalette, edge: QColor, *, thick: bool) -> str:
         f"QToolBar QToolButton:pressed {{ background: {line}; }}"
         f"QToolBar QToolButton:focus {{ border: 2px solid {text}; padding: 1px; }}"
         "QSlider { border: 2px solid transparent; border-radius: 4px; }"
-        "QCheckBox { border: 2px solid transparent; border-radius: 4px; }"
+        "QCheckBox { border: 2px solid transparent; border-radius: 4px; padding-right: 2px; }"
         f"QSlider:focus, QCheckBox:focus {{ border-color: {accent}; }}"
         "QStatusBar::item { border: none; }"
         "QStatusBar QLabel { padding: 0 8px; }"
