@@ -18,8 +18,9 @@ sys.path.insert(0, str(ROOT))
 SIZE = (1360, 860)
 QUALITY = 82
 PATIENCE_S = 120.0
-PLAYING_S, RECORDING_S, PLOTS_S, DARK_S, CONTRAST_S = 7.15, 2.6, 11.5, 5.25, 9.0
-"""Times of the clip at which pictures are taken."""
+PLAYING_S, RECORDING_S, PLOTS_S, DARK_S, CONTRAST_S = 6.5, 2.6, 11.5, 7.5, 9.0
+"""Times of the clip from which on pictures are taken, as soon as its people and nobody else are found."""
+PEOPLE = 3
 RECENT = ("rehearsal-2.mp4", "physio-tuesday.mov", "sprint-start.mp4")
 
 
@@ -79,7 +80,7 @@ class Studio:
         self._press("record")
         self._until(lambda: self._time() > 1.0)
         self._press("mark")
-        self._until(lambda: self._time() > RECORDING_S)
+        self._play_to(RECORDING_S)
         self._shoot("recording")
         self._press("record")
 
@@ -87,7 +88,7 @@ class Studio:
         self.window.show_dock("numbers")
         self.window.show_dock("plots")
         self._begin_anew()
-        self._until(lambda: self._time() > PLOTS_S)
+        self._play_to(PLOTS_S)
         self._shoot("plots")
         self.window.docks["plots"].hide()
 
@@ -148,10 +149,14 @@ class Studio:
         painted = self.window.page.view.painted_result
         return painted.result.frame.time_s if painted is not None else -1.0
 
+    def _people(self) -> int:
+        painted = self.window.page.view.painted_result
+        return len(painted.result.people) if painted is not None else 0
+
     def _play_to(self, time_s: float) -> None:
         if self.window.session.status.state in ("empty", "failed"):
             self.window.sources.open_text("demo")
-        self._until(lambda: self._time() >= time_s)
+        self._until(lambda: self._time() >= time_s and self._people() == PEOPLE)
 
     def _worked_on(self, place: int) -> float:
         item = self.window.queue.snapshot()[place]

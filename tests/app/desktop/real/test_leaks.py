@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,23 @@ from engine.settings import EstimatorSettings, TrackSettings
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="handles are counted in /proc"),
+    pytest.mark.skipif(
+        not (sys.platform.startswith("linux") and hasattr(ctypes.CDLL(None), "mallinfo2")),
+        reason="handles are counted in /proc, memory by glibc from 2.33 on",
+    ),
 ]
-SESSION_CYCLES, WINDOW_CYCLES = 200, 150
-"""The memory of the window grows for some 70 cycles until caches are full, then stays (seen: 300)."""
+SESSION_CYCLES, WINDOW_CYCLES = 200, 50
 CAMERA_EVERY = 10
 ENOUGH_RESULTS = 3
 PATIENCE_S = 30.0
 MIB = 1 << 20
-GROWTH_OBJECTS, GROWTH_MIB = 500, 10
-"""From the middle of a run to its end."""
+GROWTH_OBJECTS, GROWTH_ALLOCATED_MIB, GROWTH_RESIDENT_MIB = 500, 4, 64
+"""From the middle of a run to its end. The process grows for longer than what is allocated in it: freed
+memory stays with the arena of the thread that had it, until after some hundred cycles each has enough."""
+
+
+def growth(counts: Sequence[float]) -> float:
+    return min(counts[7:]) - min(counts[3:7])
 
 
 class Ledger:
@@ -44,7 +51,8 @@ class Ledger:
         self.threads: list[int] = []
         self.handles: list[int] = []
         self.objects: list[int] = []
-        self.mib: list[float] = []
+        self.allocated: list[float] = []
+        self.resident: list[float] = []
 
     def note(self) -> None:
         """Tell that a cycle is over."""
@@ -55,25 +63,41 @@ class Ledger:
         self.threads.append(min(threads))
         self.handles.append(min(handles))
         gc.collect()
-        give_freed_memory_back()
         self.objects.append(len(gc.get_objects()))
-        self.mib.append(self._process.memory_info().rss / MIB)
+        self.allocated.append(allocated_mib())
+        self.resident.append(self._process.memory_info().rss / MIB)
 
     def check(self) -> None:
         """What is left behind must not grow from the middle of the run to its end."""
         assert max(self.threads[5:]) <= max(self.threads[:5]), self.threads
         assert max(self.handles[5:]) <= max(self.handles[:5]), self.handles
-        assert min(self.objects[7:]) - min(self.objects[3:7]) < GROWTH_OBJECTS, self.objects
-        assert min(self.mib[7:]) - min(self.mib[3:7]) < GROWTH_MIB, self.mib
+        assert growth(self.objects) < GROWTH_OBJECTS, self.objects
+        assert growth(self.allocated) < GROWTH_ALLOCATED_MIB, self.allocated
+        assert growth(self.resident) < GROWTH_RESIDENT_MIB, self.resident
 
     def _count(self) -> tuple[int, int]:
         time.sleep(0.02)  # a connection of a camera that was closed ends in its own time
         return threading.active_count(), len(os.listdir("/proc/self/fd"))
 
 
-def give_freed_memory_back() -> None:
-    """The C library keeps what was freed, for each thread that ever was; that is no leak."""
-    ctypes.CDLL(None).malloc_trim(0)
+class MallInfo(ctypes.Structure):
+    """What glibc's `mallinfo2` returns, summed over all arenas; bytes."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd",
+            "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+        )
+    ]  # fmt: skip
+
+
+def allocated_mib() -> float:
+    """Memory that was asked for and not freed; what the C library keeps of freed memory does not count."""
+    mallinfo = ctypes.CDLL(None).mallinfo2
+    mallinfo.restype = MallInfo
+    info = mallinfo()
+    return float(info.uordblks + info.hblkhd) / MIB
 
 
 @pytest.fixture
@@ -124,7 +148,7 @@ def test_two_hundred_sources_leave_nothing_behind(settings: TrackSettings, clip:
     ledger.check()
 
 
-def test_a_hundred_and_fifty_sources_in_the_window_leave_nothing_behind(
+def test_fifty_sources_in_the_window_leave_nothing_behind(
     qtbot: Any, tmp_path: Path, settings: TrackSettings, clip: Path, mjpeg_server: Any
 ):
     preferences = Preferences(tmp_path / "preferences.ini")
