@@ -2,6 +2,7 @@
 convolutions that see exactly these dots. Each colour is one keypoint."""
 
 import contextlib
+import gc
 import http.server
 import os
 import threading
@@ -27,6 +28,12 @@ MARKERS = Skeleton(
 COLOURS_RGB = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]], np.float32)
 SHAPE = np.array([[0.5, 0.0], [0.0, 0.35], [1.0, 0.35], [0.15, 1.0], [0.85, 1.0], [0.5, 0.5]], np.float32)
 BACKGROUND = 24
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector from looking at all modules again and again: closing a video calls it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
