@@ -38,6 +38,10 @@ class FinderChoice:
     frame_rate: float
     holds: bool
 
+    def good(self, interval_s: float | None = None) -> bool:
+        """Whether no smaller size would be chosen, where `interval_s` was given or not."""
+        return self.holds and (interval_s is not None or self.find_interval_s <= GOOD_INTERVAL_S)
+
     def as_dict(self) -> dict[str, float | int | bool]:
         """Return the fields, times rounded to microseconds."""
         return {

@@ -10,7 +10,13 @@ from scipy.optimize import linear_sum_assignment
 
 from engine.estimator.appearance import describe_people
 from engine.estimator.bottom_up import BottomUpEstimator, finder_settings
-from engine.estimator.budget import candidate_sizes, choose_finder, measure_finder, measure_person
+from engine.estimator.budget import (
+    FinderChoice,
+    candidate_sizes,
+    choose_finder,
+    measure_finder,
+    measure_person,
+)
 from engine.estimator.heatmap_view import HeatmapView
 from engine.estimator.top_down import TopDownEstimator
 from engine.geometry import bbox_iou
@@ -87,13 +93,9 @@ class FollowingEstimator:
         self._last_find_s = None
 
     def warm_up(self, size: tuple[int, int]) -> None:
-        """Run the networks once for frames of (height, width), at every size that may be chosen."""
+        """Run the networks once for frames of (height, width), at the size that is tried first."""
         image = np.zeros((*size, 3), np.uint8)
-        before = self._finder.short_side
-        for short_side in candidate_sizes(self._finder):
-            self._finder.short_side = short_side
-            self._finder.estimate(image)
-        self._finder.short_side = before
+        self._finder.estimate(image)
         self._top_down.estimate(image, [[0.0, 0.0, float(size[1]), float(size[0])]])
 
     def change_settings(self, settings: EstimatorSettings) -> None:
@@ -177,16 +179,13 @@ class FollowingEstimator:
 
     def _choose(self, frame: Frame) -> None:
         self._measure = False
-        settings, sizes = self._settings, candidate_sizes(self._finder)
-        unknown = [size for size in sizes if size not in self._finder_ms]
-        self._finder_ms |= measure_finder(self._finder, frame.image, unknown)
+        settings = self._settings
         if self._person_ms is None:
             seen = self._finder.estimate(frame.image)
             self._people = max(2, sum(person.score >= settings.min_person_score for person in seen))
             self._person_ms = measure_person(self._top_down, frame.image)
         people, person_ms = self._people, self._person_ms
-        finder_ms = {size: self._finder_ms[size] for size in sizes}
-        choice = choose_finder(finder_ms, person_ms, people, self._frame_rate, settings.find_interval_s)
+        choice = self._choose_finder(frame, people, person_ms)
         self._interval_s, self._finder.short_side = choice.find_interval_s, choice.finder_short_side
         self.choice = {"mode": "top-down", **choice.as_dict()}
         LOGGER.info(
@@ -205,6 +204,22 @@ class FollowingEstimator:
                 choice.finder_ms,
                 person_ms,
             )
+
+    def _choose_finder(self, frame: Frame, people: int, person_ms: float) -> FinderChoice:
+        """Measure the finder at smaller and smaller sizes until one is good enough.
+
+        Every new size costs a compilation, so those that would not be chosen anyway are left alone.
+        """
+        finder_ms: dict[int, float] = {}
+        for size in candidate_sizes(self._finder):
+            if size not in self._finder_ms:
+                self._finder_ms |= measure_finder(self._finder, frame.image, [size])
+            finder_ms[size] = self._finder_ms[size]
+            interval_s = self._settings.find_interval_s
+            choice = choose_finder(finder_ms, person_ms, people, self._frame_rate, interval_s)
+            if choice.good(interval_s):
+                break
+        return choice
 
 
 def propose_boxes(

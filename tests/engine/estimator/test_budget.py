@@ -35,3 +35,16 @@ def test_a_given_interval_is_kept_and_only_the_size_chosen() -> None:
 def test_a_choice_goes_into_json_rounded() -> None:
     choice = FinderChoice(0.2, 384, 9.12345, 2.0, 2, 30.0, True)
     assert choice.as_dict()["finder_ms"] == 9.123 and choice.as_dict()["holds"] is True
+
+
+def test_a_size_good_enough_is_chosen_whatever_smaller_ones_would_cost():
+    alone = choose_finder({384: 60.0}, person_ms=5.0, people=2, frame_rate=30.0)
+    assert alone.good()
+    beside_smaller = choose_finder({384: 60.0, 192: 10.0}, person_ms=5.0, people=2, frame_rate=30.0)
+    assert beside_smaller.finder_short_side == alone.finder_short_side == 384
+
+
+def test_a_size_that_can_run_only_seldom_calls_for_a_smaller_one():
+    assert not choose_finder({384: 320.0}, person_ms=5.0, people=2, frame_rate=30.0).good()
+    assert not choose_finder({384: 9000.0}, person_ms=5.0, people=2, frame_rate=30.0).good()
+    assert choose_finder({384: 60.0}, person_ms=5.0, people=2, frame_rate=30.0, interval_s=1.0).good(1.0)
