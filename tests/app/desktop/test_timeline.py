@@ -45,6 +45,7 @@ def picture(timeline: Timeline) -> np.ndarray:
 
 def bar_height(timeline: Timeline, seconds: float) -> int:
     colour = status_colour("accent", timeline.palette())
+    timeline.clearFocus()  # The frame of who has the focus may be of the same colour.
     column = picture(timeline)[:, round(timeline.x_of(seconds))]
     return int((column == [colour.red(), colour.green(), colour.blue()]).all(axis=1).sum())
 
