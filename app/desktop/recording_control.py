@@ -120,7 +120,8 @@ class RecordingControl(QObject):
         if ended is not None:
             lost = self.tr("recording goes on in a new take when it is back")
             ending = lost if ended.lost else self.tr("the take is saved")
-            self.told.emit("warning" if ended.lost else "accent", f"{ended.reason}; {ending}")
+            reason = ended.reason[:1].upper() + ended.reason[1:]
+            self.told.emit("warning" if ended.lost else "accent", f"{reason}; {ending}")
         reason = "" if can_record(status) else self.tr("Open a source first")
         if status.state == "ended":
             reason = self.tr("The file is at its end; play it again first")

@@ -12,7 +12,7 @@ from app.desktop.preferences import Preferences
 
 LAYOUT_VERSION = 1
 DEFAULT_SIZE = (1360, 860)
-RIGHT_PX, PLOTS_PX = 300, 260
+RIGHT_PX, PLOTS_PX = 340, 260
 """First width of the panels on the right, and height of the plots."""
 PLOTS = "plots"
 """The panel below the stage; all others are on the right, one behind the other."""
