@@ -101,7 +101,7 @@ def test_seeking_closes_the_take_says_so_and_leaves_it_the_names(playing: Any, t
     person = playing.people[0]
     playing.window.people.renamed.emit(person, "Ada")
     playing.press(KEYS.Key_Home)
-    playing.until(lambda: playing.told_of("the playing position was changed; the take is saved"))
+    playing.until(lambda: playing.told_of("The playing position was changed; the take is saved"))
     until_saved(playing)
     assert check_whole(takes / "long-take-001")["names"] == {str(person): "Ada"}
     playing.until(lambda: playing.session.status.state == "playing")
@@ -111,7 +111,7 @@ def test_seeking_closes_the_take_says_so_and_leaves_it_the_names(playing: Any, t
 def test_the_end_of_the_file_ends_the_take_and_a_next_one_waits_for_playing(desk: Any, clip: Path) -> None:
     desk.open(clip)
     desk.press(KEYS.Key_R)
-    desk.until(lambda: desk.told_of("the file came to its end"))
+    desk.until(lambda: desk.told_of("The file came to its end"))
     until_saved(desk)
     desk.until_state("ended")
     assert not desk.actions["record"].isEnabled()
