@@ -72,6 +72,8 @@ class SettingsControl(QObject):
         models.models_changed.connect(self._list_choices)
         models.use_wanted.connect(self._use_model)
         session.status_changed.connect(self._follow_status)
+        # Models can fail so soon that the status looks as before; the notice is there in any case.
+        session.noticed.connect(self._follow_status)
         session.result_followed.connect(self._measure)
         self._timer = QTimer(self, interval=STEADINESS_MS)
         self._timer.timeout.connect(self._measure_steadiness)
@@ -141,7 +143,7 @@ class SettingsControl(QObject):
     # --- what comes back ---------------------------------------------------------------------------------
 
     def _follow_status(self) -> None:
-        status = self._session.status
+        status = self._session.live.status
         self._controls.set_loading(status.loading)
         shown = self._controls.settings
         if needs_models(shown.estimator, status.settings.estimator):

@@ -195,15 +195,17 @@ def test_closing_waits_only_so_long_for_models_that_are_opening(
     watch: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "LOAD_JOIN_S", 0.1)
-    let_go, thrown = threading.Event(), []
+    began, let_go, thrown = threading.Event(), threading.Event(), []
 
     def slow(wanted: EstimatorSettings) -> Any:
+        began.set()
         let_go.wait(10)
         estimator = open_estimator(wanted)
         thrown.append(estimator)
         return estimator
 
     watcher = watch(opener=slow)
+    assert began.wait(10)
     begin = time.monotonic()
     watcher.session.close()
     assert time.monotonic() - begin < 5

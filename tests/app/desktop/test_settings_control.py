@@ -1,5 +1,6 @@
 import math
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,23 @@ def test_a_model_that_cannot_be_had_is_told_and_the_controls_go_back(
     assert playing.window.queue.options.settings == before
     shown = len(playing.shown)
     playing.until(lambda: len(playing.shown) > shown)
+
+
+def test_a_model_that_fails_before_the_window_has_looked_takes_the_controls_back(
+    playing: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before, live = playing.window.settings.settings, playing.session.live
+    change_settings = live.change_settings
+
+    def change_and_fail(settings: TrackSettings) -> None:
+        change_settings(settings)
+        deadline = time.monotonic() + 10
+        while live.status.settings != before and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    monkeypatch.setattr(live, "change_settings", change_and_fail)
+    change(playing, "estimator", top_down_model=str(tmp_path / "missing.onnx"))
+    playing.until(lambda: playing.window.settings.settings == before)
 
 
 def test_loading_can_be_cancelled_and_the_models_in_hand_stay(
