@@ -62,8 +62,9 @@ def test_many_models_asked_for_in_a_moment_are_not_all_opened(
         watcher.session.change_settings(with_estimator(settings, threads=1 + number % 2 + number // 50))
     watcher.session.change_settings(with_estimator(settings, threads=2))
     watcher.until(lambda: watcher.session.status.loading is None)
+    # The models are put in place a moment after they were taken.
+    watcher.until(lambda: watcher.session._player.tracker.settings.estimator.threads == 2)
     assert len(opened) <= 4
-    assert watcher.session._player.tracker.settings.estimator.threads == 2
 
 
 def test_a_model_changed_as_one_seeks_is_in_use_at_the_place_sought(
