@@ -1,26 +1,17 @@
 """Asking in the background for what may take seconds: the window polls, the thread touches no widget."""
 
 import logging
-import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from PySide6.QtCore import QObject, QTimer
 
+from engine.background import Background
 from engine.errors import SteadyPoseError
 
 T = TypeVar("T")
 _POLL_MS = 25
 _logger = logging.getLogger(__name__)
-
-
-class _Answer(Generic[T]):
-    """What a thread found; set once, read after `ready`."""
-
-    def __init__(self) -> None:
-        self.ready = threading.Event()
-        self.value: T | None = None
-        self.problem = ""
 
 
 class Lookup(QObject, Generic[T]):
@@ -31,7 +22,9 @@ class Lookup(QObject, Generic[T]):
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self._answer: _Answer[T] | None = None
+        self._background: Background[Callable[[], T], T] = Background(
+            _answer, lambda _unwanted: None, lambda: None, "lookup"
+        )
         self._take: Callable[[T | None, str], None] | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(_POLL_MS)
@@ -40,7 +33,7 @@ class Lookup(QObject, Generic[T]):
     @property
     def busy(self) -> bool:
         """Whether an answer is waited for."""
-        return self._answer is not None
+        return self._background.wanted is not None
 
     def ask(self, question: Callable[[], T], take: Callable[[T | None, str], None]) -> None:
         """Ask in the background; an older question's answer is not waited for any more.
@@ -49,31 +42,32 @@ class Lookup(QObject, Generic[T]):
             question: called in a thread; may block.
             take: called in the GUI's thread with the answer and "", or with None and what went wrong.
         """
-        answer: _Answer[T] = _Answer()
-        self._answer, self._take = answer, take
-        threading.Thread(target=_run, args=(question, answer), name="lookup", daemon=True).start()
+        self._take = take
+        self._background.ask(question)
         self._timer.start()
 
     def forget(self) -> None:
         """Wait for no answer any more."""
         self._timer.stop()
-        self._answer = self._take = None
+        self._background.cancel()
+        self._take = None
 
     def _poll(self) -> None:
-        answer, take = self._answer, self._take
-        if answer is None or take is None or not answer.ready.is_set():
+        outcome, take = self._background.take(), self._take
+        if outcome is None or take is None:
             return
         self.forget()
-        take(answer.value, answer.problem)
+        if isinstance(outcome[1], SteadyPoseError):
+            take(None, str(outcome[1]))
+        else:
+            take(outcome[1], "")
 
 
-def _run(question: Callable[[], T], answer: _Answer[T]) -> None:
+def _answer(question: Callable[[], T]) -> T:
     try:
-        answer.value = question()
-    except SteadyPoseError as error:
-        answer.problem = str(error)
-    except Exception as error:  # top of a thread: logged, and said in the window
+        return question()
+    except SteadyPoseError:
+        raise
+    except Exception as error:  # in a thread of its own: logged, and said in the window
         _logger.exception("a question asked in the background failed")
-        answer.problem = f"{type(error).__name__}: {error}"
-    finally:
-        answer.ready.set()
+        raise SteadyPoseError(f"{type(error).__name__}: {error}") from error

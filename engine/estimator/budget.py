@@ -4,7 +4,7 @@ Measured on the first frame: the finder at one to three sizes and the time per p
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -102,14 +102,12 @@ def candidate_sizes(finder: BottomUpEstimator) -> list[int]:
     return sorted({size for size in scaled if size >= MIN_SHORT_SIDE} or {full}, reverse=True)
 
 
-def measure_finder(finder: BottomUpEstimator, image: Image, sizes: Iterable[int]) -> dict[int, float]:
-    """Return short side to milliseconds of one finder run."""
-    before, times = finder.short_side, {}
-    for size in sizes:
-        finder.short_side = size
-        times[size] = _fastest_ms(lambda: finder.estimate(image))
+def measure_finder(finder: BottomUpEstimator, image: Image, size: int) -> float:
+    """Return the milliseconds of one finder run with a short side of `size` px."""
+    before, finder.short_side = finder.short_side, size
+    took_ms = _fastest_ms(lambda: finder.estimate(image))
     finder.short_side = before
-    return times
+    return took_ms
 
 
 def measure_person(top_down: TopDownEstimator, image: Image, people: int = 2) -> float:

@@ -213,7 +213,7 @@ class FollowingEstimator:
         finder_ms: dict[int, float] = {}
         for size in candidate_sizes(self._finder):
             if size not in self._finder_ms:
-                self._finder_ms |= measure_finder(self._finder, frame.image, [size])
+                self._finder_ms[size] = measure_finder(self._finder, frame.image, size)
             finder_ms[size] = self._finder_ms[size]
             interval_s = self._settings.find_interval_s
             choice = choose_finder(finder_ms, person_ms, people, self._frame_rate, interval_s)
