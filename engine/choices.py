@@ -4,15 +4,23 @@ For whoever offers settings to a person: models, modes, runtimes and precisions 
 are worth showing. No model is opened; their files are read once each, which takes a moment for large ones.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, get_args
 
+from engine.cuda.driver import driver_state
 from engine.errors import ModelFileError, RuntimeUnavailableError
 from engine.model_file import ModelSpec, read_spec
-from engine.runtime import Arithmetic, check_arithmetic, installed_runtimes
+from engine.runtime import (
+    RUNTIMES,
+    Arithmetic,
+    RuntimeKind,
+    auto_runtimes,
+    check_arithmetic,
+    installed_runtimes,
+)
 from engine.settings import EstimatorSettings, Mode, Precision, RuntimeName
 from engine.skeleton import SKELETONS, Skeleton
 from engine.zoo import ALIASES, downloaded_names, model_names, model_path, variants
@@ -21,8 +29,9 @@ from engine.zoo_catalogue import CATALOGUE, PublishedModel
 Kind = Literal["top-down", "bottom-up"]
 
 LABELS = {
-    "auto": "Automatic", "top-down": "Top-down", "bottom-up": "Bottom-up", "openvino": "OpenVINO",
-    "onnxruntime": "ONNX Runtime", "fp32": "FP32", "bf16": "BF16", "int8": "INT8",
+    "auto": "Automatic", "top-down": "Top-down", "bottom-up": "Bottom-up",
+    "fp32": "FP32", "fp16": "FP16", "bf16": "BF16", "int8": "INT8",
+    **{name: kind.label for name, kind in RUNTIMES.items()},
 }  # fmt: skip
 
 
@@ -167,29 +176,35 @@ def _runtime_choice(name: RuntimeName, precision: Precision) -> Choice:
     installed = installed_runtimes()
     if name == "auto":
         return _choice(name, "" if installed else "no runtime is installed; `pip install openvino`")
+    kind = RUNTIMES[name]
     if name not in installed:
-        return _choice(name, f"not installed; `pip install {name}`")
-    # INT8 is a form of the file; of the arithmetics only bf16 is not everywhere.
-    return _choice(name, _refusal("bf16", [name]) if precision == "bf16" else "")
+        return _choice(name, f"not installed; `{kind.install}`")
+    return _choice(name, _refusal(kind.usual if precision == "auto" else precision, name))
 
 
 def _precision_choice(precision: Precision, settings: EstimatorSettings) -> Choice:
     if precision == "auto":
         return _choice(precision)
-    names = installed_runtimes() if settings.runtime == "auto" else (settings.runtime,)
-    reasons = [_no_such_form(name, precision) for name, _ in _used_models(settings.mode, settings)]
-    reasons.append(_refusal(precision, names))
-    return _choice(precision, next((reason for reason in reasons if reason), ""))
+    names = auto_runtimes() if settings.runtime == "auto" else (settings.runtime,)
+    reasons = [_why_not(name, precision, settings) for name in names]
+    return _choice(precision, "" if "" in reasons else reasons[0])
 
 
-def _no_such_form(name: str, precision: Precision) -> str:
+def _why_not(runtime: str, precision: Arithmetic, settings: EstimatorSettings) -> str:
+    """Say why the models in use cannot run so; nothing where they can."""
+    models = [name for name, _ in _used_models(settings.mode, settings)]
+    forms = (_no_such_form(name, precision, RUNTIMES[runtime]) for name in models)
+    return next((reason for reason in forms if reason), "") or _refusal(precision, runtime)
+
+
+def _no_such_form(name: str, precision: Arithmetic, kind: RuntimeKind) -> str:
     """Say why a model has no form for a precision; nothing where it has, or cannot be read at all."""
     spec, _ = _read(name)
     if spec is None:
         return ""
     if spec.precision == "int8":
-        return "" if precision == "int8" else f"{spec.name} is an INT8 file"
-    if precision != "int8":
+        return "" if precision == "int8" and not kind.from_float else f"{spec.name} is an INT8 file"
+    if precision != "int8" or kind.from_float:
         return ""
     quantised = variants(model_path(name)).get("int8")
     if quantised is None:
@@ -200,14 +215,13 @@ def _no_such_form(name: str, precision: Precision) -> str:
     return reason
 
 
-def _refusal(arithmetic: Arithmetic, runtimes: Iterable[str]) -> str:
-    """Say why none of the runtimes computes so; nothing where one does, or there is none."""
-    refusal = ""
-    for name in runtimes:
-        try:
-            check_arithmetic(name, arithmetic)
-        except RuntimeUnavailableError as error:
-            refusal = refusal or str(error)
-        else:
-            return ""
-    return refusal
+def _refusal(arithmetic: Arithmetic, runtime: str) -> str:
+    """Say why a runtime does not compute so on this machine; nothing where it does."""
+    # Asked first, since loading TensorRT takes as long as all the rest.
+    if RUNTIMES[runtime].on_nvidia and (problem := driver_state().problem):
+        return problem
+    try:
+        check_arithmetic(runtime, arithmetic)
+    except RuntimeUnavailableError as error:
+        return str(error)
+    return ""

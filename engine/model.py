@@ -8,9 +8,19 @@ from typing import Literal, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import ModelFileError, UsageError
+from engine.errors import ModelFileError, RuntimeUnavailableError, SteadyPoseError, UsageError
 from engine.model_file import ModelSpec, file_sha256, read_spec
-from engine.runtime import Arithmetic, Runtime, open_runtime, output_strides
+from engine.prepare import SIZE_MULTIPLE
+from engine.runtime import (
+    Arithmetic,
+    Progress,
+    Runtime,
+    auto_runtimes,
+    find_kind,
+    open_first,
+    open_runtime,
+    output_strides,
+)
 from engine.settings import Precision, RuntimeName
 from engine.skeleton import Skeleton
 from engine.zoo import model_path, variants
@@ -18,7 +28,6 @@ from engine.zoo import model_path, variants
 LOGGER = logging.getLogger(__name__)
 
 Float = NDArray[np.float32]
-SIZE_MULTIPLE = 32
 
 
 class Network(Protocol):
@@ -122,46 +131,80 @@ def open_model(
     threads: int = 0,
     expect_kind: Literal["top-down", "bottom-up"] | None = None,
     expect_skeleton: Skeleton | None = None,
+    on_progress: Progress | None = None,
 ) -> Model:
     """Open a model and run it once, so that a file that cannot work fails here.
 
     Args:
         name_or_path: zoo name, alias or path of an ONNX file.
-        runtime: "auto" takes the fastest that is installed.
-        precision: "auto" takes the INT8 file beside the float one where there is one; "bf16" computes the
-            float file in bf16.
-        threads: threads of the runtime, 0 for all cores.
+        runtime: "auto" takes the fastest that is installed and works.
+        precision: "auto" takes fp16 on NVIDIA GPUs, elsewhere the INT8 file beside the float one where there
+            is one; "bf16" computes the float file in bf16.
+        threads: threads of a CPU runtime, 0 for all cores.
         expect_kind: refuse another kind.
         expect_skeleton: refuse another set of keypoints.
+        on_progress: is told how far a compilation for the GPU is, which can take minutes the first time.
 
     Raises:
         ModelFileError: unknown name; file missing, damaged, not ours, or not what is expected.
         RuntimeUnavailableError: the runtime is not installed or cannot do this here.
         UsageError: an INT8 file was named together with a float precision.
+        DeviceError: the GPU that was asked for failed.
     """
-    path, spec = _choose_file(model_path(name_or_path), precision)
+    named = model_path(name_or_path)
+    spec = read_spec(named)
     if expect_kind is not None and spec.kind != expect_kind:
-        raise ModelFileError(f"{path} is a {spec.kind} model, but a {expect_kind} model is needed here")
+        raise ModelFileError(f"{named} is a {spec.kind} model, but a {expect_kind} model is needed here")
     if expect_skeleton is not None and spec.skeleton.keypoints != expect_skeleton.keypoints:
         raise ModelFileError(
-            f"{path} has the {spec.skeleton.count} keypoints of skeleton {spec.skeleton.name!r}, but "
+            f"{named} has the {spec.skeleton.count} keypoints of skeleton {spec.skeleton.name!r}, but "
             f"{expect_skeleton.name!r} with {expect_skeleton.count} keypoints is needed here"
         )
-    arithmetic: Arithmetic = "int8" if spec.precision == "int8" else "bf16" if precision == "bf16" else "fp32"
-    opened = open_runtime(path, spec, name=runtime, arithmetic=arithmetic, threads=threads)
-    model = Model(spec, path, file_sha256(path), opened)
-    model.run(np.zeros((1, 3, *spec.input_size), np.float32))
-    return model
+
+    def attempt(name: str) -> Model:
+        path, file_spec, arithmetic = choose_form(named, spec, precision, name)
+        opened = open_runtime(
+            path, file_spec, name=name, arithmetic=arithmetic, threads=threads, on_progress=on_progress
+        )
+        model = Model(file_spec, path, file_sha256(path), opened)
+        try:
+            model.run(np.zeros((1, 3, *file_spec.input_size), np.float32))
+        except SteadyPoseError:
+            model.close()
+            raise
+        return model
+
+    return attempt(runtime) if runtime != "auto" else open_first(auto_runtimes(), attempt)
 
 
-def _choose_file(path: Path, precision: Precision) -> tuple[Path, ModelSpec]:
-    spec = read_spec(path)
+def choose_form(
+    path: Path, spec: ModelSpec, precision: Precision, runtime: str
+) -> tuple[Path, ModelSpec, Arithmetic]:
+    """Return the file, its spec and the arithmetic that a precision means on a runtime.
+
+    Args:
+        path: the file that was named. spec: its spec. runtime: a key of `engine.runtime.RUNTIMES`.
+
+    Raises:
+        ModelFileError: there is no INT8 form beside the file, or not of the same checkpoint.
+        RuntimeUnavailableError: the runtime is unknown, or makes its forms from a float file and an INT8 file
+            was named.
+        UsageError: an INT8 file was named together with a float precision.
+    """
+    kind = find_kind(runtime)
     if spec.precision == "int8":
-        if precision in ("fp32", "bf16"):
+        if precision not in ("auto", "int8"):
             raise UsageError(f"{path} is an INT8 model and cannot run in {precision}; name the float file")
-        return path, spec
-    if precision in ("fp32", "bf16"):
-        return path, spec
+        if kind.from_float:
+            raise RuntimeUnavailableError(
+                f"runtime {runtime!r} makes its own forms from a float model, but {path.name} is an INT8 "
+                "model for CPUs; name the float file, or choose the runtime openvino"
+            )
+        return path, spec, "int8"
+    if precision == "auto" and kind.from_float:
+        return path, spec, kind.usual
+    if kind.from_float or precision not in ("auto", "int8"):
+        return path, spec, "fp32" if precision == "auto" else precision
     int8_path = variants(path).get("int8")
     if int8_path is None:
         if precision == "int8":
@@ -169,7 +212,7 @@ def _choose_file(path: Path, precision: Precision) -> tuple[Path, ModelSpec]:
                 f"{path} has no INT8 form beside it ({path.stem}.int8.onnx); "
                 "make it with `python -m train quantize`, or choose precision fp32"
             )
-        return path, spec
+        return path, spec, kind.usual
     int8_spec = read_spec(int8_path)
     if int8_spec.precision != "int8" or int8_spec.checkpoint_sha256 != spec.checkpoint_sha256:
         raise ModelFileError(
@@ -177,4 +220,4 @@ def _choose_file(path: Path, precision: Precision) -> tuple[Path, ModelSpec]:
             "quantise again with `python -m train quantize`, or choose precision fp32"
         )
     LOGGER.debug("precision %s takes %s", precision, int8_path.name)
-    return int8_path, int8_spec
+    return int8_path, int8_spec, "int8"

@@ -43,17 +43,32 @@ def crop_people(image: Image, bboxes: ArrayLike, spec: ModelSpec) -> tuple[Float
     Raises:
         ValueError: the image is not (H, W, 3) uint8, or a box is empty or not finite.
     """
-    _check_image(image)
+    check_image(image)
+    matrices = crop_matrices(bboxes, spec)
+    inputs = np.empty((len(matrices), 3, *spec.input_size), np.float32)
+    for target, matrix in zip(inputs, matrices, strict=True):
+        warp_into(target, image, matrix, spec)
+    return inputs, matrices
+
+
+def crop_matrices(bboxes: ArrayLike, spec: ModelSpec) -> NDArray[np.float64]:
+    """Return the (N, 2, 3) matrices from frame px to px of the crop of each person; see `crop_people`.
+
+    Args:
+        bboxes: (N, 4) xyxy frame px, close around the person; N may be 0.
+        spec: the model's description.
+
+    Raises:
+        ValueError: a box is empty or not finite.
+    """
     boxes = np.asarray(bboxes, np.float64).reshape(-1, 4)
     if not (np.isfinite(boxes).all() and (boxes[:, 2:] > boxes[:, :2]).all()):
         raise ValueError(f"boxes must be finite xyxy with x1 < x2 and y1 < y2, got {boxes.tolist()}")
-    inputs = np.empty((len(boxes), 3, *spec.input_size), np.float32)
     matrices = np.empty((len(boxes), 2, 3))
     for index, box in enumerate(boxes):
         centre, size = bbox_to_centre_size(box, spec.input_size)
         matrices[index] = crop_matrix(centre, size, spec.input_size, convention=spec.convention)
-        warp_into(inputs[index], image, matrices[index], spec)
-    return inputs, matrices
+    return matrices
 
 
 def letterbox(
@@ -77,7 +92,7 @@ def letterbox(
         ValueError: the image is not (H, W, 3) uint8.
         UsageError: another short side was asked of a network of fixed size.
     """
-    _check_image(image)
+    check_image(image)
     frame_size: Size = (image.shape[0], image.shape[1])
     size = input_size(frame_size, spec, short_side)
     matrix = letterbox_matrix(frame_size, size, convention=spec.convention)
@@ -121,6 +136,7 @@ def warp_into(target: Float, image: Image, matrix: NDArray[np.float64], spec: Mo
         np.add(target[channel], offset[channel], out=target[channel])
 
 
-def _check_image(image: Image) -> None:
+def check_image(image: Image) -> None:
+    """Raise `ValueError` unless an image is (H, W, 3) uint8 and not empty."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
         raise ValueError(f"image must be (H, W, 3) uint8, got {tuple(image.shape)} {image.dtype}")

@@ -5,7 +5,7 @@ every keypoint moved to its sub-pixel place by the model's decoder. Legend: B ba
 L tag length, H×W heatmap.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -27,6 +27,9 @@ from engine.errors import ModelFileError
 from engine.geometry import Size, heatmap_to_input, invert_matrix, pose_bbox, transform_points
 from engine.model_file import ModelSpec
 from engine.structures import Float, Person
+
+Subpixel = Callable[[Index, Index], Float]
+"""From (n,) keypoints and the (n, 2) whole heatmap px of a peak of each to their (n, 2) sub-pixel places."""
 
 MIN_KEYPOINTS = 3
 """Fewer grouped peaks are a scrap of somebody, not a person."""
@@ -87,6 +90,51 @@ def decode_bottom_up(
         min_peak_score=min(min_peak_score, WEAK_PEAK_SCORE),
         keep_plateaus=False,
     )
+
+    def subpixel(keypoints: Index, places: Index) -> Float:
+        return _subpixel(heatmaps, keypoints, places, spec)
+
+    return assemble_people(
+        peaks,
+        subpixel,
+        matrix,
+        (heatmaps.shape[1], heatmaps.shape[2]),
+        (input_size[0], input_size[1]),
+        spec,
+        min_peak_score=min_peak_score,
+        max_people=max_people,
+        tag_threshold=tag_threshold,
+    )
+
+
+def assemble_people(
+    peaks: Peaks,
+    subpixel: Subpixel,
+    matrix: ArrayLike,
+    heatmap_size: Size,
+    input_size: Size,
+    spec: ModelSpec,
+    *,
+    min_peak_score: float = 0.1,
+    max_people: int = 30,
+    tag_threshold: float = 1.0,
+) -> list[Person]:
+    """Make the people of one frame of its peaks; `decode_bottom_up` says how.
+
+    Args:
+        peaks: of the frame, down to `WEAK_PEAK_SCORE`, one per plateau.
+        subpixel: gives sub-pixel places of some of the peaks.
+        matrix: (2, 3) from frame px to input px.
+        heatmap_size: (height, width) of the heatmaps in which the peaks lie.
+        input_size: (height, width) of the network input.
+        spec: gives convention and skeleton.
+        min_peak_score: weaker peaks found no person and are not grouped.
+        max_people: at most this many people, the highest scores.
+        tag_threshold: largest distance of a peak's tag from its person's.
+
+    Returns:
+        As `decode_bottom_up`.
+    """
     people = group_peaks(
         peaks,
         min_peak_score=min_peak_score,
@@ -100,11 +148,8 @@ def decode_bottom_up(
     people = fill_gaps(people[strongest], peaks, tag_threshold=tag_threshold)
 
     person, keypoint = np.nonzero(people[:, :, 2] > 0)
-    places = people[person, keypoint, :2].astype(np.intp)
-    size = (heatmaps.shape[1], heatmaps.shape[2])
-    points_input = heatmap_to_input(
-        _subpixel(heatmaps, keypoint, places, spec), size, (input_size[0], input_size[1]), spec.convention
-    )
+    points = subpixel(keypoint, people[person, keypoint, :2].astype(np.intp))
+    points_input = heatmap_to_input(points, heatmap_size, input_size, spec.convention)
     keypoints = np.zeros((*people.shape[:2], 2))
     keypoints[person, keypoint] = transform_points(invert_matrix(matrix), points_input)
     scores = people[:, :, 2].clip(0, 1)
@@ -112,6 +157,26 @@ def decode_bottom_up(
         _person(*fields, min_peak_score)
         for fields in zip(keypoints, scores, person_scores[strongest].tolist(), strict=True)
     ]
+
+
+def known_places(peaks: Peaks, refined: Float) -> Subpixel:
+    """Return what finds the sub-pixel places of peaks among those of all.
+
+    Args:
+        peaks: (K, M) of them. refined: (K, M, 2) float32 sub-pixel heatmap px of each.
+    """
+    positions = peaks.positions.astype(np.intp)
+    used = peaks.scores > 0
+
+    def subpixel(keypoints: Index, places: Index) -> Float:
+        if not len(keypoints):
+            return np.zeros((0, 2), np.float32)
+        same = (positions[keypoints] == places[:, None]).all(axis=2) & used[keypoints]
+        if not same.any(axis=1).all():
+            raise ValueError("a place was asked for that is none of the peaks")
+        return refined[keypoints, same.argmax(axis=1)]
+
+    return subpixel
 
 
 def merge_heatmaps(outputs: Mapping[str, ArrayLike], spec: ModelSpec) -> Float:

@@ -22,10 +22,11 @@ COCO_ORDER = (0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16)
 """Head, shoulders and hips come first: a person is founded on keypoints that are rarely missed."""
 MAX_CANDIDATES = 128
 """Per keypoint; only noise has more, and flat tops need some room before they are thinned out."""
-GATED_COST = 1e6
+GATED_COST = 1e4
 """Above any cost within a sensible threshold, small enough to leave the scores their digits."""
-TIE_WEIGHT = 1e-7
-"""Of pairings that cost the same, the nearer tags win; too small to overrule a score."""
+TIE_WEIGHT = 1e-4
+"""Of pairings that cost the same, the nearer tags win, by squares: plain distances of single tags often have
+equal sums, which rounding would settle, on one machine so and on another otherwise."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,7 +131,7 @@ def group_peaks(
     unrounded distance is below `tag_threshold`, else the peak founds a new person. Two peculiarities are
     kept: `max_people` limits how many people peaks are matched with, not how many come out; and a new person
     whose first tag value equals that of an existing one exactly takes over its place. One thing is added:
-    pairings of equal cost, left to chance by the published code, are settled by the distance itself.
+    pairings of equal cost, left to chance by the published code, are settled by the squared distance.
 
     Our own pipeline sets `gate`: the published assignment also minimises the cost of pairs that it then
     refuses, so that a false peak far from everybody can tear a true one from its person.
@@ -204,7 +205,7 @@ def pairing_costs(
     """Return the (n, P) costs of pairing candidates of (n,) scores with people."""
     cost = distance
     if use_scores:
-        cost = np.round(distance) * 100 - scores[:, None] + TIE_WEIGHT * distance
+        cost = np.round(distance) * 100 - scores[:, None] + TIE_WEIGHT * distance**2
     return np.where(distance < tag_threshold, cost, GATED_COST) if gate else cost
 
 
@@ -244,22 +245,15 @@ def _local_maxima(
 def _is_first_of_plateau(
     heatmaps: Float, channel: Index, y: Index, x: Index, reach: int
 ) -> NDArray[np.bool_]:
-    """Return for each peak whether no earlier px (C order) of its square is as high as it is.
-
-    The peaks must be sorted by channel and height, so that only neighbours in the list can share a top.
-    """
+    """Return for each peak whether no earlier px (C order) of its square is as high as it is."""
     scores = heatmaps[channel, y, x]
-    same = (scores[1:] == scores[:-1]) & (channel[1:] == channel[:-1])
-    tied = np.append(same, False) | np.insert(same, 0, False) if len(scores) else np.zeros(0, bool)
-    first = ~tied
-    channel, y, x, scores = channel[tied], y[tied], x[tied], scores[tied]
     width = heatmaps.shape[2]
     square = [(dy, dx) for dy in range(-reach, 1) for dx in range(-reach, reach + 1)]
     steps = np.array(square[: square.index((0, 0))]).reshape(-1, 2)
     rows, columns = y[:, None] + steps[:, 0], x[:, None] + steps[:, 1]
     inside = (rows >= 0) & (columns >= 0) & (columns < width)
     values = heatmaps[channel[:, None], rows.clip(0), columns.clip(0, width - 1)]
-    first[tied] = ~(inside & (values == scores[:, None])).any(axis=1)
+    first: NDArray[np.bool_] = ~(inside & (values == scores[:, None])).any(axis=1)
     return first
 
 

@@ -193,19 +193,27 @@ def _newton_step(dx: NDArray, dy: NDArray, dxx: NDArray, dyy: NDArray, dxy: NDAr
 
 
 @lru_cache(maxsize=16)
-def _blur_weights(heatmap_sigma: float) -> tuple[int, Float]:
-    """Return the radius of the published blur and the (5, 5 + 2 radius) matrix that blurs five px of a row.
+def blur_kernel(heatmap_sigma: float) -> Float:
+    """Return the (2 radius + 1,) weights of the published blur, which sum to 1; it is the same on both axes.
 
     The papers blur with 11 px for targets of sigma 2 and 17 px for sigma 3: on each side three sigmas less
     one.
     """
     radius = max(1, round(3 * heatmap_sigma) - 1)
-    kernel = cv2.getGaussianKernel(2 * radius + 1, 0, cv2.CV_32F)[:, 0]
-    weights = np.zeros((5, 5 + 2 * radius), np.float32)
+    kernel = cast(Float, cv2.getGaussianKernel(2 * radius + 1, 0, cv2.CV_32F)[:, 0])
+    kernel.setflags(write=False)
+    return kernel
+
+
+@lru_cache(maxsize=16)
+def _blur_weights(heatmap_sigma: float) -> tuple[int, Float]:
+    """Return the radius of the blur and the (5, 5 + 2 radius) matrix that blurs five px of a row."""
+    kernel = blur_kernel(heatmap_sigma)
+    weights = np.zeros((5, 4 + len(kernel)), np.float32)
     for row in range(5):
         weights[row, row : row + len(kernel)] = kernel
     weights.setflags(write=False)
-    return radius, weights
+    return len(kernel) // 2, weights
 
 
 def _blurred_windows(

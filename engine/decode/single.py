@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from engine.decode.peaks import MAX_SHIFT, decode_heatmaps
 from engine.errors import ModelFileError
-from engine.geometry import heatmap_to_input
+from engine.geometry import Size, heatmap_to_input
 from engine.model_file import ModelSpec
 from engine.structures import Float
 
@@ -31,7 +31,24 @@ def decode_crops(heatmaps: ArrayLike, matrices: ArrayLike, spec: ModelSpec) -> t
     points, scores = decode_heatmaps(
         maps, spec.decoder, heatmap_sigma=spec.heatmap_sigma, max_shift=MAX_SHIFT
     )
-    points_input = heatmap_to_input(points, (maps.shape[2], maps.shape[3]), spec.input_size, spec.convention)
+    return finish_crops(points, scores, (maps.shape[2], maps.shape[3]), matrices, spec)
+
+
+def finish_crops(
+    points: Float, scores: Float, heatmap_size: Size, matrices: ArrayLike, spec: ModelSpec
+) -> tuple[Float, Float]:
+    """Take the keypoints of crops from heatmap px to frame px.
+
+    Args:
+        points: (N, K, 2) sub-pixel heatmap px. scores: (N, K) maxima of the maps as they are.
+        heatmap_size: (height, width) of the heatmaps.
+        matrices: (N, 2, 3) from frame px to input px.
+        spec: gives input size and convention.
+
+    Returns:
+        keypoints (N, K, 2) float32 frame px; scores (N, K) float32, clipped to [0, 1].
+    """
+    points_input = heatmap_to_input(points, heatmap_size, spec.input_size, spec.convention)
     keypoints = to_frame(points_input, np.asarray(matrices, np.float64).reshape(-1, 2, 3))
     return keypoints.astype(np.float32), scores.clip(0, 1)
 

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Generic
 
-from engine.decode.bottom_up import decode_bottom_up
-from engine.estimator.flip import run_with_flip
+from engine.device.frames import FrameRing
+from engine.estimator.device_path import DevicePath
+from engine.estimator.frame_reader import DeviceFrameReader, FrameReader, HostFrameReader, Look
 from engine.estimator.heatmap_view import HeatmapView
 from engine.model import NetworkT
-from engine.prepare import input_size, letterbox
+from engine.prepare import input_size
 from engine.settings import EstimatorSettings
 from engine.structures import Image, Person
 from engine.timing import Stopwatch
@@ -26,6 +27,9 @@ class BottomUpEstimator(Generic[NetworkT]):
     scales: the picture is looked at in each of these shares of the short side, as far as the network takes
     other sizes and the result is not below `MIN_SCALED_SIDE`. The largest finds everybody it can, the others
     add those who fill the frame.
+
+    A network on a device is fed and decoded there as well. ring: brings frames to that device, shared with
+    others; None for an own one, which `release` frees.
     """
 
     def __init__(
@@ -34,8 +38,11 @@ class BottomUpEstimator(Generic[NetworkT]):
         settings: EstimatorSettings | None = None,
         *,
         scales: Sequence[float] = (1.0,),
+        ring: FrameRing | None = None,
     ) -> None:
         self.model = model
+        self._host: FrameReader = HostFrameReader(model)
+        self._device: DevicePath[FrameReader] = DevicePath(model, ring, DeviceFrameReader)
         self.settings = settings or EstimatorSettings()
         self.short_side = self.settings.finder_short_side
         self.scales = tuple(scales)
@@ -57,6 +64,7 @@ class BottomUpEstimator(Generic[NetworkT]):
         watch = watch or Stopwatch()
         spec, settings = self.model.spec, self.settings
         people: list[Person] = []
+        image = self._device.picture(image)
         for number, short_side in enumerate(self._short_sides()):
             seen = self._look(image, short_side, watch, view)
             people += seen if number == 0 else [p for p in seen if fills_frame(p, image)]
@@ -65,6 +73,10 @@ class BottomUpEstimator(Generic[NetworkT]):
             kept = suppress_duplicates(kept, spec.skeleton, settings.duplicate_oks)
             kept.sort(key=lambda person: person.score, reverse=True)
         return kept[: settings.max_people]
+
+    def release(self) -> None:
+        """Free what is held on a device besides the model, which stays open."""
+        self._device.release()
 
     def _short_sides(self) -> Sequence[int | None]:
         full = self.short_side or min(self.model.spec.input_size)
@@ -78,24 +90,10 @@ class BottomUpEstimator(Generic[NetworkT]):
     ) -> list[Person]:
         """Return the people seen in one size, as decoded."""
         spec, settings = self.model.spec, self.settings
-        min_peak_score = spec.min_peak_score if settings.min_peak_score is None else settings.min_peak_score
-        with watch.stage("prepare"):
-            inputs, matrix = letterbox(image, spec, short_side)
-        with watch.stage("infer"):
-            outputs = run_with_flip(self.model, inputs) if settings.flip_test else self.model.run(inputs)
-        with watch.stage("decode"):
-            people = decode_bottom_up(
-                outputs,
-                matrix,
-                inputs.shape[2:],
-                spec,
-                min_peak_score=min_peak_score,
-                max_people=settings.max_people,
-            )
-            if view is not None:
-                finest = min(spec.heatmap_outputs, key=lambda output: output.stride).name
-                view.add(outputs[finest], matrix, (inputs.shape[2], inputs.shape[3]), spec.convention)
-            return people
+        least = spec.min_peak_score if settings.min_peak_score is None else settings.min_peak_score
+        look = Look(short_side, least, settings.max_people, settings.flip_test)
+        reader = self._device.reader(flip_test=settings.flip_test) or self._host
+        return reader.read(image, look, watch, view)
 
 
 def finder_settings(settings: EstimatorSettings) -> EstimatorSettings:

@@ -81,8 +81,9 @@ def choose_finder(
             # At an interval of 0 the finder runs on every frame, that is once per 1 / frame_rate.
             if needed <= max(limit, 1.0 / frame_rate):
                 chosen = max(needed, MIN_INTERVAL_S) if interval_s is None else interval_s
+                # Rounded as it is told, so that a run with the interval told gives the same results.
                 return FinderChoice(
-                    float(chosen), size, finder_ms[size], person_ms, people, frame_rate, holds=True
+                    round(float(chosen), 3), size, finder_ms[size], person_ms, people, frame_rate, holds=True
                 )
     smallest = min(finder_ms)
     interval = MAX_INTERVAL_S if interval_s is None else interval_s

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from engine.device.frames import FrameRing
 from engine.estimator.appearance import describe_people
 from engine.estimator.bottom_up import BottomUpEstimator, finder_settings
 from engine.estimator.budget import (
@@ -55,6 +56,7 @@ class FollowingEstimator:
     track is new, lost or unsure or nobody is there.
 
     auto: measure on the first frame what this machine can do, and choose the finder's size and interval.
+    ring: brings frames to the device that both models are on, and is closed with this; None otherwise.
     heatmap_wanted, heatmap: see `frame.FrameEstimator`; the crops' heatmaps, not the finder's.
     """
 
@@ -65,9 +67,11 @@ class FollowingEstimator:
         settings: EstimatorSettings,
         *,
         auto: bool,
+        ring: FrameRing | None = None,
     ) -> None:
         self._top_down, self._finder, self._settings = top_down, finder, settings
         self._auto = self._measure = auto
+        self._ring = ring
         self._finder_ms: dict[int, float] = {}
         self._person_ms: float | None = None
         self._people = 0
@@ -164,6 +168,18 @@ class FollowingEstimator:
             if found is not None:
                 kept = mark_found(kept, found)
             return describe_people(frame.image, kept, self.skeleton)
+
+    def announce(self, frame: Frame) -> None:
+        """Let the next frame be uploaded ahead where there is a device."""
+        if self._ring is not None:
+            self._ring.announce(frame.image)
+
+    def release(self) -> None:
+        """Free what is held on a device besides the models."""
+        self._top_down.release()
+        self._finder.release()
+        if self._ring is not None:
+            self._ring.close()
 
     def _is_due(self, time_s: float, tracks: Sequence[PredictedTrack]) -> bool:
         if self._last_find_s is None or time_s < self._last_find_s:

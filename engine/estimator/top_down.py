@@ -5,22 +5,34 @@ from typing import Generic
 import numpy as np
 from numpy.typing import ArrayLike
 
-from engine.decode.bottom_up import merge_heatmaps
-from engine.decode.single import decode_crops
-from engine.estimator.flip import run_with_flip
+from engine.device.frames import FrameRing
+from engine.estimator.crop_reader import CropReader, DeviceCropReader, HostCropReader
+from engine.estimator.device_path import DevicePath
 from engine.estimator.heatmap_view import HeatmapView
 from engine.geometry import pose_bbox
 from engine.model import NetworkT
-from engine.prepare import crop_people
 from engine.structures import Float, Image, Person
 from engine.timing import Stopwatch
 
 
 class TopDownEstimator(Generic[NetworkT]):
-    """Estimates the one person in each given box."""
+    """Estimates the one person in each given box.
 
-    def __init__(self, model: NetworkT, *, flip_test: bool = False, min_keypoint_score: float = 0.2) -> None:
+    A network on a device is fed and decoded there as well. ring: brings frames to that device, shared with
+    others; None for an own one, which `release` frees.
+    """
+
+    def __init__(
+        self,
+        model: NetworkT,
+        *,
+        flip_test: bool = False,
+        min_keypoint_score: float = 0.2,
+        ring: FrameRing | None = None,
+    ) -> None:
         self.model = model
+        self._host: CropReader = HostCropReader(model)
+        self._device: DevicePath[CropReader] = DevicePath(model, ring, DeviceCropReader)
         self.flip_test = flip_test
         self.min_keypoint_score = min_keypoint_score
 
@@ -53,18 +65,15 @@ class TopDownEstimator(Generic[NetworkT]):
             raise ValueError(f"boxes must be xyxy with x1 < x2 and y1 < y2, got {boxes[bad][0].tolist()}")
         if len(boxes) == 0:
             return []
-        with watch.stage("prepare"):
-            inputs, matrices = crop_people(image, boxes, self.model.spec)
-        with watch.stage("infer"):
-            outputs = run_with_flip(self.model, inputs) if self.flip_test else self.model.run(inputs)
+        reader = self._device.reader(flip_test=self.flip_test) or self._host
+        picture = self._device.picture(image)
+        keypoints, scores = reader.read(picture, boxes, watch, view, flip_test=self.flip_test)
         with watch.stage("decode"):
-            spec = self.model.spec
-            single = len(spec.heatmap_outputs) == 1
-            heatmaps = outputs[spec.heatmap_outputs[0].name] if single else merge_heatmaps(outputs, spec)
-            keypoints, scores = decode_crops(heatmaps, matrices, spec)
-            if view is not None:
-                view.add(heatmaps, matrices, spec.input_size, spec.convention)
             return [self._person(*pair) for pair in zip(keypoints, scores, strict=True)]
+
+    def release(self) -> None:
+        """Free what is held on a device besides the model, which stays open."""
+        self._device.release()
 
     def _person(self, keypoints: Float, scores: Float) -> Person:
         valid = scores >= self.min_keypoint_score

@@ -76,9 +76,13 @@ def check_arithmetic(arithmetic: Arithmetic) -> None:
     """Refuse what OpenVINO cannot compute here.
 
     Raises:
-        RuntimeUnavailableError: OpenVINO is absent, or bf16 was asked for and the CPU lacks it.
+        RuntimeUnavailableError: OpenVINO is absent, bf16 was asked for and the CPU lacks it, or fp16 was.
     """
     core = _core(_import_openvino())
+    if arithmetic == "fp16":
+        raise RuntimeUnavailableError(
+            "openvino computes in fp32, bf16 and int8 here; fp16 is for GPUs, choose one of these"
+        )
     if arithmetic == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise RuntimeUnavailableError("this CPU has no bf16 arithmetic; choose precision fp32 or int8")
 
@@ -96,6 +100,7 @@ class OpenVinoRuntime:
     """
 
     name = "openvino"
+    device_network = None
 
     def __init__(self, path: Path, spec: ModelSpec, arithmetic: Arithmetic, threads: int = 0) -> None:
         check_arithmetic(arithmetic)
