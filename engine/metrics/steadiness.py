@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.metrics.jitter import TREND_FRAMES, lag_s, rms_jitter
-from engine.structures import KeypointState, Result, TrackedPerson
+from engine.structures import SEEN_STATES, Result, TrackedPerson
 
 Array = NDArray[np.float64]
 
@@ -108,7 +108,7 @@ class SteadinessMeter:
         values = np.full((2, len(seen), len(longest), *shape), np.nan)
         for place, sightings in enumerate(longest):
             frames = [frame for frame, _ in sightings]
-            measured = np.array([person.state for _, person in sightings]) == KeypointState.MEASURED
+            measured = np.isin([person.state for _, person in sightings], SEEN_STATES)
             smoothed = np.array([person.keypoints for _, person in sightings], np.float64)
             raw = np.array([person.raw_keypoints for _, person in sightings], np.float64)
             values[0, frames, place] = np.where(measured[..., None], smoothed, np.nan)

@@ -4,7 +4,8 @@ An angle is the interior one between the two segments that meet at a joint, in t
 degrees and without a sign: 180 is straight, 0 folded back upon itself. A shoulder's is between the trunk and
 the upper arm, so an arm that hangs has about 0 and one held overhead about 180; a hip's is between the trunk
 and the thigh, about 180 standing. What leaves the image plane is foreshortened: these are angles of the
-picture, not of the body.
+picture, not of the body. ``docs/angles.md`` has the whole convention with drawings, and
+`engine.tracking.segment_angles` the angles that have a sign.
 """
 
 from collections.abc import Mapping

@@ -24,6 +24,10 @@ SAME_CLOTHES, OTHER_CLOTHES = 0.9, 0.65
 """Appearances more alike than the first raise no doubt, those less alike than the second the greatest."""
 LOST_S = 0.5
 """After this gap a prediction is vague, so that clothes have a say even where one person only fits it."""
+RIVAL_S, RIVAL_MARGIN = 0.1, 0.2
+"""Who is unseen for longer is a rival for somebody who looks so much more like them than like a track."""
+RETURN_FIT = 0.5
+"""Who is unseen for longer than that comes back among others only by a pose and clothes that fit so well."""
 SIZE_GROWTH = 0.3
 """What may be added to that ratio per second unseen."""
 
@@ -103,12 +107,21 @@ def compare_appearance(first: Array, second: Array) -> tuple[Array, Mask]:
 
 
 def weigh_appearance(
-    fits: Array, first: Array, second: Array, gap_s: Array, *, minimum: float, weight: float
+    fits: Array,
+    first: Array,
+    second: Array,
+    gap_s: Array,
+    *,
+    minimum: float,
+    weight: float,
+    gone: Array | None = None,
 ) -> Array:
-    """Return fits lowered where several candidates fit by pose, or the track is lost, and clothes differ.
+    """Return fits lowered where clothes differ and pose is in doubt.
 
-    Where pose is not ambiguous it is right, whatever light and turning do to colours. Where two people cross,
-    the nearer one fits both tracks; only clothes tell that the track behind must not move on with it.
+    Where pose is not ambiguous it is right, whatever light and turning do to colours. It is ambiguous where
+    several candidates fit, where the track is lost, and where somebody out of sight wears what is seen: where
+    two people cross, the nearer one fits both tracks, and who comes out from behind a wall as another goes in
+    fits the other's track; only clothes tell.
 
     Args:
         fits: (N, M) in [0, 1].
@@ -117,13 +130,42 @@ def weigh_appearance(
         gap_s: (N,) seconds since the tracks were last seen.
         minimum: fits below this are no candidates.
         weight: share of a fit that quite other clothes take away.
+        gone: (G, R, A) appearance of people out of sight who have no track any more.
     """
     alike, known = compare_appearance(first, second)
     doubt = np.clip((SAME_CLOTHES - alike) / (SAME_CLOTHES - OTHER_CLOTHES), 0.0, 1.0)
     candidates = fits >= minimum
     several = (candidates.sum(axis=1, keepdims=True) > 1) | (candidates.sum(axis=0, keepdims=True) > 1)
-    matters = (several | (gap_s > LOST_S)[:, None]) & known
+    unseen = first[gap_s > RIVAL_S]
+    unseen = unseen if gone is None else np.concatenate([unseen, gone])
+    if len(unseen):
+        alike_unseen, known_unseen = compare_appearance(unseen, second)
+        rival = np.where(known_unseen, alike_unseen, 0.0).max(axis=0)
+        several |= rival >= np.maximum(alike + RIVAL_MARGIN, SAME_CLOTHES)
+    # Somebody half hidden wears a mixture that is nobody's: the less like anybody, the less it says.
+    best = np.where(known, alike, 0.0).max(axis=0, initial=0.0)
+    if len(unseen):
+        best = np.maximum(best, rival)
+    clear = np.clip((best - OTHER_CLOTHES) / (SAME_CLOTHES - OTHER_CLOTHES), 0.0, 1.0)
+    matters = np.where((gap_s > LOST_S)[:, None], 1.0, several * clear) * known
     return fits * (1 - weight * doubt * matters)
+
+
+def doubt_returns(fits: Array, poses: Array, gap_s: Array, *, minimum: float) -> Array:
+    """Return fits that are 0 where somebody out of sight would come back by a doubtful one.
+
+    Among people who cross, crops show mixtures: the head of one on the legs of another. They fit all tracks
+    a little, and who is seen just now is held by the others' motion; who is not takes the wrong person.
+
+    Args:
+        fits: (N, M) in [0, 1], of pose and clothes.
+        poses: (N, M) in [0, 1], of pose alone.
+        gap_s: (N,) seconds since the tracks were last seen.
+        minimum: poses that fit less are no candidates.
+    """
+    several = (poses >= minimum).sum(axis=0) > 1
+    doubtful = (gap_s > RIVAL_S)[:, None] & several & (fits < RETURN_FIT)
+    return np.where(doubtful, 0.0, fits)
 
 
 def assign(fits: Array, minimum: float, trust: Array) -> list[tuple[int, int]]:

@@ -101,11 +101,13 @@ def shared_oks(keypoints: ArrayLike, valid: ArrayLike, sigmas: ArrayLike, areas:
     scale = 2 * (2 * np.asarray(sigmas, np.float64)) ** 2
     mean_area = (area[:, None] + area[None, :]) / 2 + np.spacing(1.0)
     clean = np.where(has[..., None], points, 0.0)
-    offset = clean[:, None] - clean[None]
-    terms = np.exp(-(offset**2).sum(axis=-1) / (scale * mean_area[..., None]))
+    across, down = clean[..., 0], clean[..., 1]
+    square = (across[:, None] - across[None]) ** 2 + (down[:, None] - down[None]) ** 2
+    terms = np.exp(-square / (scale * mean_area[..., None]))
     counts: NDArray[np.int64] = np.sum(has, axis=-1)
     fewer = np.minimum(counts[:, None], counts[None, :])
-    return (terms * (has[:, None] & has[None])).sum(axis=-1) / np.maximum(fewer, 1)
+    shared = has[:, None] & has[None]
+    return np.einsum("nmk,nmk->nm", terms, shared.astype(np.float64)) / np.maximum(fewer, 1)
 
 
 def distinct_rows(

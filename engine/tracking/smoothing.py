@@ -40,6 +40,11 @@ class Smoother:
         """Keep these rows, in this order, and forget the others."""
         self._position, self._velocity = self._position[rows], self._velocity[rows]
 
+    def move(self, camera: Array) -> None:
+        """Carry what was shown last into the frame that a moving camera sees next, by a (2, 3) similarity."""
+        self._position = self._position @ camera[:, :2].T + camera[:, 2]
+        self._velocity = self._velocity @ camera[:, :2].T
+
     def step(
         self, dt: float, measured: Array, state: State, fresh: Mask, filters: KeypointFilters
     ) -> tuple[Array, Array]:
@@ -47,17 +52,16 @@ class Smoother:
 
         Args:
             dt: seconds since the last step, positive.
-            measured: (P, K, 2) frame px; looked at only where `state` is MEASURED.
+            measured: (P, K, 2) frame px; looked at only where `state` is one of `SEEN_STATES`.
             state: (P, K) int8 of `KeypointState`.
-            fresh: (P, K) which measured keypoints start afresh.
+            fresh: (P, K) which keypoints start afresh.
             filters: the Kalman filters after this step; keypoints that are not measured follow them.
         """
-        used = (state == KeypointState.MEASURED)[..., None]
-        if self.settings.method == "kalman":
-            shown = filters.motion.position, filters.motion.velocity
-        elif self.settings.method == "none":  # outliers included
-            shown = np.where(used, measured, filters.motion.position), filters.motion.velocity
-        else:
+        used = ((state == KeypointState.MEASURED) | (state == KeypointState.SWAPPED))[..., None]
+        shown = filters.shown()
+        if self.settings.method == "none":  # outliers included
+            shown = np.where(used, measured, shown[0]), shown[1]
+        elif self.settings.method == "one-euro":
             shown = self._one_euro(dt, measured, used, fresh[..., None], filters)
         self._position, self._velocity = shown
         return shown
@@ -70,15 +74,15 @@ class Smoother:
         A low-pass filter whose cutoff grows with speed. Speeds are in person sizes per second, so that one
         setting fits people near and far. What is unseen moves on as the Kalman filters do.
         """
-        motion, settings = filters.motion, self.settings
+        (place, speed_there), settings = filters.shown(), self.settings
         derivative = (np.where(used, measured, self._position) - self._position) / dt
         velocity = self._velocity + _weight(DERIVATIVE_CUTOFF_HZ, dt) * (derivative - self._velocity)
         speed = np.sqrt((velocity**2).sum(axis=-1, keepdims=True)) / filters.sizes[:, None, None]
         cutoff = settings.one_euro_cutoff_hz + settings.one_euro_speed_gain * speed
         smoothed = self._position + _weight(cutoff, dt) * (measured - self._position)
-        position = np.where(used, smoothed, self._position + motion.velocity * dt)
-        velocity = np.where(used & ~fresh, velocity, motion.velocity)
-        return np.where(fresh, measured, position), velocity
+        position = np.where(used, smoothed, self._position + speed_there * dt)
+        velocity = np.where(used & ~fresh, velocity, speed_there)
+        return np.where(fresh, np.where(used, measured, place), position), velocity
 
 
 def _weight(cutoff_hz: Array | float, dt: float) -> Array | float:

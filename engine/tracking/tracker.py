@@ -15,11 +15,29 @@ from engine.errors import SourceError
 from engine.geometry import bbox_iou
 from engine.settings import TrackerSettings
 from engine.skeleton import Skeleton
-from engine.structures import Float, KeypointState, Person, TrackedPerson
-from engine.tracking.association import assign, compare_appearance, likeness, weigh_appearance
+from engine.structures import KeypointState, Person, TrackedPerson
+from engine.tracking.association import (
+    assign,
+    compare_appearance,
+    doubt_returns,
+    likeness,
+    weigh_appearance,
+)
+from engine.tracking.evidence import (
+    AWAY_S,
+    KNOWN_CLOTHES_S,
+    TWIN_ALIKE,
+    TWIN_IOU,
+    clothes_awaited,
+    hear_finder,
+    learn,
+    merge_lost,
+)
+from engine.tracking.gallery import Gallery, Gone, recognise
 from engine.tracking.kalman import Array, KeypointFilters, Mask
 from engine.tracking.observed import Observed, pose_boxes, stack_people
 from engine.tracking.oks import shared_oks
+from engine.tracking.shown import PredictedTrack, predicted_tracks, shown_people
 from engine.tracking.smoothing import Smoother
 from engine.tracking.tracks import Tracks
 
@@ -35,43 +53,25 @@ GAP_DOUBT = 1.0
 """How fast trust in a track falls, per second unseen: it must not take the person of one seen just now."""
 FINDS_NEEDED = 2
 """Finder runs that must see a tentative track before it is confirmed: a false find seldom comes twice."""
-SCORE_S = 1.0
-"""Time constant of a track's mean score."""
-APPEARANCE_S = 2.0
-"""Time constant of a track's appearance: clothes stay, light changes slowly."""
-TWIN_IOU, TWIN_ALIKE = 0.3, 0.9
-"""Two tracks that overlap so much in clothes so alike are one person, if the finder sees one there,"""
 TWIN_FINDS = 3
-"""in so many of its runs in a row."""
+"""Two tracks are one person if the finder sees one there in so many of its runs in a row."""
 BETTER_VIEW = 0.03
 """How much higher a second view of a person must score to replace the pose that continues the track."""
-CLEAR_IOU = 0.1
-"""Clothes are learnt only of somebody whose box nobody else's overlaps more than this."""
 KNOWN_S = 1.0
 """A keypoint unseen for longer has no say in its track's box and matches."""
-SIZE_S = 0.5
-"""Time constant of a person's size."""
+PRESENCE_S = 1.0
+"""Time constant of the share of time in which a track is seen."""
 FIRST_STEP_S = 1 / 30
 """What the first frame counts as; nothing moves in it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PredictedTrack:
-    """Where a live track is expected.
+class Expected:
+    """Where the tracks should be in a frame: position (P, K, 2), known (P, K), boxes (P, 4), frame px."""
 
-    track_id: 0 while tentative. keypoints: (K, 2) float32 frame px, NaN where never seen. scores: (K,)
-    float32 as of the last update, 0 where unseen. bbox: (4,) float32 xyxy frame px. unseen_s: seconds from
-    the last sighting to the last update, 0 for a track that was seen then. missed_finds: finder runs in a row
-    that saw nobody where the track was seen.
-    """
-
-    track_id: int
-    keypoints: Float
-    scores: Float
-    bbox: Float
-    confirmed: bool
-    unseen_s: float
-    missed_finds: int = 0
+    position: Array
+    known: Mask
+    boxes: Array
 
 
 class Tracker:
@@ -85,8 +85,11 @@ class Tracker:
     def reset(self) -> None:
         """Forget everybody for a new sequence, whose time may start anywhere and whose ids start at 1."""
         self._tracks = Tracks.none(self.skeleton.count)
-        self._filters = KeypointFilters(self.skeleton.count, self.settings.smoothing)
+        self._filters = KeypointFilters(
+            self.skeleton.count, self.settings.smoothing, self.skeleton.flip_pairs
+        )
         self._smoother = Smoother(self.skeleton.count, self.settings.smoothing)
+        self._gallery = Gallery()
         self._last_id = 0
         self._time_s: float | None = None
         self._has_finder = False
@@ -100,13 +103,24 @@ class Tracker:
         self.settings = settings
         self._filters.settings = self._smoother.settings = settings.smoothing
 
-    def update(self, people: Sequence[Person], time_s: float) -> list[TrackedPerson]:
+    def update(
+        self,
+        people: Sequence[Person],
+        time_s: float,
+        *,
+        camera: Array | None = None,
+        frame_size: tuple[int, int] | None = None,
+    ) -> list[TrackedPerson]:
         """Continue tracks with the people of the next frame.
 
         Args:
             people: of this frame, in any order; duplicates are dropped, keypoints that are not finite count
                 as unseen.
             time_s: of the frame, later than that of the last one.
+            camera: (2, 3) similarity that takes what rests from its place in the frame before, in px, to that
+                in this one; None for a camera at rest.
+            frame_size: (height, width) px, by which somebody unseen is known to have left; None where
+                unknown.
 
         Returns:
             the confirmed tracks, by id: those seen in this frame, and those unseen for a moment whose
@@ -119,22 +133,34 @@ class Tracker:
         """
         dt = self._step_to(time_s)
         self._time_s = time_s
+        if camera is not None:
+            self._move(camera)
         seen = stack_people(people, self.skeleton, self.settings.smoothing.min_keypoint_score)
         self._has_finder |= bool(np.isfinite(seen.found).any())
-        found = self._match(seen, dt)
-        second_view = self._second_views(seen, dt)
+        expected = self._expect(dt)
+        found = self._match(seen, expected, dt)
+        second_view = self._second_views(seen, expected)
         self._take_better_views(seen, found, second_view)
         born = self._choose_newcomers(seen, found[found >= 0], second_view)
         self._tracks.add(seen, born, time_s)
         self._filters.add(len(born))
         self._smoother.add(len(born))
-        return self._advance(seen, np.concatenate([found, born]).astype(np.intp), len(born), dt)
+        measured, state, shown = self._advance(
+            seen, np.concatenate([found, born]).astype(np.intp), len(born), dt
+        )
+        self._confirm(time_s)
+        if (self._tracks.unseen_s >= AWAY_S).any():
+            merge_lost(self._tracks, pose_boxes(self._filters.motion.position, self._known()))
+        result = shown_people(self._tracks, *shown, state, measured, time_s=time_s, frame_size=frame_size)
+        self._forget(time_s)
+        return result
 
-    def predict(self, time_s: float) -> list[PredictedTrack]:
+    def predict(self, time_s: float, *, camera: Array | None = None) -> list[PredictedTrack]:
         """Return where all live tracks, tentative and lost ones too, are expected; nothing is changed.
 
         Args:
             time_s: not earlier than the last update.
+            camera: its motion since the last update, see `update`.
 
         Raises:
             SourceError: `time_s` is earlier than the last update, or not finite.
@@ -143,22 +169,11 @@ class Tracker:
             return []
         dt = 0.0 if time_s == self._time_s else self._step_to(time_s)
         position = self._filters.forecast(dt).position
-        boxes = pose_boxes(position, self._known()).astype(np.float32)
+        if camera is not None:
+            position = position @ camera[:, :2].T + camera[:, 2]
+        boxes = pose_boxes(position, self._known())
         ever = np.isfinite(self._filters.unseen_s)[..., None]
-        keypoints = np.where(ever, position, np.nan).astype(np.float32)
-        tracks = self._tracks
-        return [
-            PredictedTrack(
-                track_id=int(tracks.track_id[row]),
-                keypoints=keypoints[row].copy(),
-                scores=tracks.scores[row].astype(np.float32),
-                bbox=boxes[row].copy(),
-                confirmed=bool(tracks.track_id[row] > 0),
-                unseen_s=float(tracks.unseen_s[row]),
-                missed_finds=int(tracks.missed[row]),
-            )
-            for row in range(len(tracks))
-        ]
+        return predicted_tracks(self._tracks, np.where(ever, position, np.nan), boxes)
 
     def _step_to(self, time_s: float) -> float:
         """Seconds from the last update to `time_s`."""
@@ -179,7 +194,18 @@ class Tracker:
         known = unseen_s - self._tracks.unseen_s[:, None] <= KNOWN_S
         return np.where(known.any(axis=1, keepdims=True), known, np.isfinite(unseen_s))
 
-    def _match(self, seen: Observed, dt: float) -> NDArray[np.intp]:
+    def _expect(self, dt: float) -> Expected:
+        position, known = self._filters.forecast(dt).position, self._known()
+        return Expected(position, known, pose_boxes(position, known))
+
+    def _move(self, camera: Array) -> None:
+        """Carry all that is known into the frame that the camera, which has moved, sees now."""
+        self._filters.move(camera)
+        self._smoother.move(camera)
+        self._gallery.move(camera)
+        self._tracks.size *= np.sqrt(abs(np.linalg.det(camera[:, :2])))
+
+    def _match(self, seen: Observed, expected: Expected, dt: float) -> NDArray[np.intp]:
         """(P,) index of the person that continues each track, or -1.
 
         Strong people first, then weak ones for tracks that are left (Zhang et al. 2022, ByteTrack).
@@ -188,16 +214,17 @@ class Tracker:
         found = np.full(len(tracks), -1, np.intp)
         if len(tracks) == 0 or len(seen.score) == 0:
             return found
-        position, known, gap_s = self._filters.forecast(dt).position, self._known(), tracks.unseen_s + dt
-        fits = likeness(
-            position, known, tracks.size, gap_s, pose_boxes(position, known),
+        gap_s = tracks.unseen_s + dt
+        poses = likeness(
+            expected.position, expected.known, tracks.size, gap_s, expected.boxes,
             seen.keypoints, seen.valid, seen.boxes,
             sigmas=self._sigmas, oks_weight=settings.oks_weight,
         )  # fmt: skip
         fits = weigh_appearance(
-            fits, tracks.appearance, seen.appearance, gap_s,
-            minimum=settings.min_similarity, weight=settings.appearance_weight,
+            poses, tracks.appearance, seen.appearance, gap_s,
+            minimum=settings.min_similarity, weight=settings.appearance_weight, gone=self._gallery.appearance,
         )  # fmt: skip
+        fits = doubt_returns(fits, poses, gap_s, minimum=settings.min_similarity)
         trust = np.where(tracks.track_id > 0, 1.0, TENTATIVE_TRUST) / (1 + GAP_DOUBT * tracks.unseen_s)
         trust *= np.where(tracks.unseen_s > 0, UNSEEN_TRUST, 1.0)
         strong = seen.score >= settings.min_person_score
@@ -209,13 +236,12 @@ class Tracker:
                 found[row_index[row]] = column_index[column]
         return found
 
-    def _second_views(self, seen: Observed, dt: float) -> Mask:
+    def _second_views(self, seen: Observed, expected: Expected) -> Mask:
         """(P, M) whether a person wears the clothes of a track that is expected in the same place."""
         alike, known = compare_appearance(self._tracks.appearance, seen.appearance)
         if not known.any():
             return known
-        boxes = pose_boxes(self._filters.forecast(dt).position, self._known())
-        return known & (alike >= TWIN_ALIKE) & (bbox_iou(boxes, seen.boxes) >= TWIN_IOU)
+        return known & (alike >= TWIN_ALIKE) & (bbox_iou(expected.boxes, seen.boxes) >= TWIN_IOU)
 
     def _take_better_views(self, seen: Observed, found: NDArray[np.intp], second_view: Mask) -> None:
         """Start a track's keypoints afresh where the finder yields a clearly better view of its person.
@@ -253,8 +279,14 @@ class Tracker:
                 born.append(int(index))
         return sorted(born)
 
-    def _advance(self, seen: Observed, found: NDArray[np.intp], born: int, dt: float) -> list[TrackedPerson]:
-        """Move every track on, with the person found for it or without, and return the shown ones."""
+    def _advance(
+        self, seen: Observed, found: NDArray[np.intp], born: int, dt: float
+    ) -> tuple[Array, NDArray[np.int8], tuple[Array, Array]]:
+        """Move every track on, with the person found for it or without.
+
+        Returns:
+            what was measured (P, K, 2), the states (P, K), and keypoints and velocities to show, (P, K, 2).
+        """
         tracks, was_seen = self._tracks, found >= 0
         rows, people = np.flatnonzero(was_seen), found[was_seen]
         measured = np.full((len(tracks), self.skeleton.count, 2), np.nan)
@@ -265,110 +297,91 @@ class Tracker:
             seen.valid[people],
         )
         tracks.scores = scores
-        tracks.score[rows] = seen.score[people]
-        tracks.size[rows] += (1 - np.exp(-dt / SIZE_S)) * (seen.sizes[people] - tracks.size[rows])
         tracks.unseen_s = np.where(was_seen, 0.0, tracks.unseen_s + dt)
-        self._judge(seen, rows, people, dt)
+        learn(tracks, seen, rows, people, dt, min_person_score=self.settings.min_person_score)
+        if np.isfinite(seen.found).any():
+            boxes = pose_boxes(self._filters.motion.position, self._known())
+            hear_finder(
+                tracks, seen.found[people], rows, boxes, sure_find_score=self.settings.sure_find_score
+            )
+        tracks.presence += (1 - np.exp(-dt / PRESENCE_S)) * (was_seen - tracks.presence)
         older = len(tracks) - born
         tracks.seen_for_s[:older] += np.where(was_seen[:older], dt, 0.0)
         state, fresh = self._filters.step(dt, measured, scores, valid, tracks.size)
         if self.settings.smoothing.method == "none":
-            state[valid] = KeypointState.MEASURED
-        keypoints, velocity = self._smoother.step(dt, measured, state, fresh, self._filters)
-        confirmed = (tracks.track_id == 0) & was_seen & (tracks.seen_for_s >= self.settings.confirm_s - 1e-9)
-        if self._has_finder and self.settings.confirm_s > 0:
-            confirmed &= tracks.finds >= FINDS_NEEDED
-        tracks.track_id[confirmed] = self._last_id + 1 + np.arange(confirmed.sum())
-        self._last_id += int(confirmed.sum())
-        shown = self._show(keypoints, velocity, state, measured)
-        self._forget()
-        return shown
+            state[valid & (state != KeypointState.SWAPPED)] = KeypointState.MEASURED
+        return measured, state, self._smoother.step(dt, measured, state, fresh, self._filters)
 
-    def _judge(self, seen: Observed, rows: NDArray[np.intp], people: NDArray[np.intp], dt: float) -> None:
-        """Follow score, finder support and clothes of the tracks `rows`, seen as `people`."""
-        tracks, settings = self._tracks, self.settings
-        tracks.mean_score[rows] += (1 - np.exp(-dt / SCORE_S)) * (
-            seen.score[people] - tracks.mean_score[rows]
-        )
-        if np.isfinite(seen.found).any():
-            found = np.zeros(len(tracks))
-            found[rows] = seen.found[people]
-            tracks.finds += (found > 0) + 1.0 * (found >= settings.sure_find_score)
-            tracks.missed = np.where(found > 0, 0, tracks.missed + 1)
-            self._count_twins(found > 0)
-        overlap = bbox_iou(seen.boxes[people], seen.boxes)
-        overlap[np.arange(len(people)), people] = 0.0
-        known = seen.appearance[people].any(axis=(1, 2)) & (seen.score[people] >= settings.min_person_score)
-        clear = known & (overlap <= CLEAR_IOU).all(axis=1)
-        rows, people = rows[clear], people[clear]
-        tracks.learnt_s[rows] += dt
-        gain = np.maximum(1 - np.exp(-dt / APPEARANCE_S), dt / tracks.learnt_s[rows])[:, None, None]
-        news = seen.appearance[people]
-        unknown = ~tracks.appearance[rows].any(axis=-1, keepdims=True)
-        gain = np.where(unknown, 1.0, gain) * news.any(axis=-1, keepdims=True)
-        mean = tracks.appearance[rows] + gain * (news - tracks.appearance[rows])
-        tracks.appearance[rows] = mean / np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-9)
-
-    def _count_twins(self, vouched: Mask) -> None:
-        """Count, for each track, that the finder sees one person for it and an older track.
-
-        Two tracks can share one person for long, each seen in some frames and vouched for in turn; people
-        who hide each other wear other clothes, or are seen apart sooner or later.
-        """
+    def _confirm(self, time_s: float) -> None:
+        """Give ids to tracks seen for long enough: their own to people who are back, new ones to others."""
         tracks = self._tracks
-        position = self._filters.motion.position
-        boxes = pose_boxes(position, self._known())
-        alike, known = compare_appearance(tracks.appearance, tracks.appearance)
-        near = (bbox_iou(boxes, boxes) >= TWIN_IOU) & known & (alike >= TWIN_ALIKE)
-        older = np.tri(len(tracks), k=-1, dtype=bool)
-        one = vouched[:, None] != vouched[None]
-        both = vouched[:, None] & vouched[None]
-        tracks.twin = np.where(
-            (near & older & one).any(axis=1),
-            tracks.twin + 1,
-            np.where((older & near & both).any(axis=1) | ~(near & older).any(axis=1), 0, tracks.twin),
+        due = (tracks.track_id == 0) & (tracks.unseen_s == 0)
+        due &= tracks.seen_for_s >= self.settings.confirm_s - 1e-9
+        if self._has_finder and self.settings.confirm_s > 0:
+            due &= tracks.finds >= FINDS_NEEDED
+        rows = np.flatnonzero(due)
+        if not rows.size:
+            return
+        boxes = pose_boxes(self._filters.motion.position, self._known())
+        known = (tracks.track_id > 0) & (tracks.learnt_s >= KNOWN_CLOTHES_S)
+        near = (bbox_iou(boxes, boxes[rows]) >= TWIN_IOU).any(axis=1)
+        away = np.flatnonzero(known & ((tracks.unseen_s >= AWAY_S) | (near & (tracks.unseen_s > 0))))
+        gone = self._gallery.gone + [self._gone(int(row), time_s) for row in away]
+        waits = clothes_awaited(
+            tracks, rows, boxes, known, confirm_s=self.settings.confirm_s, some_gone=bool(gone)
+        )
+        rows = rows[~waits]
+        if gone and rows.size:
+            places = (boxes[rows, :2] + boxes[rows, 2:]) / 2
+            pairs = recognise(gone, tracks.appearance[rows], places, tracks.size[rows], time_s)
+            for index, place in pairs:
+                old, row = gone[index], rows[place]
+                # A row of the same id goes with the next clean-up: its person is this one.
+                tracks.track_id[tracks.track_id == old.track_id] = -1
+                tracks.track_id[row], tracks.born_s[row] = old.track_id, old.born_s
+                tracks.seen_for_s[row] += old.seen_for_s
+                self._gallery.remove(old.track_id)
+            rows = np.delete(rows, [place for _, place in pairs])
+        tracks.track_id[rows] = self._last_id + 1 + np.arange(len(rows))
+        self._last_id += len(rows)
+
+    def _gone(self, row: int, time_s: float) -> Gone:
+        """Describe somebody unseen."""
+        tracks, filters = self._tracks, self._filters
+        box = pose_boxes(filters.motion.position[row : row + 1], self._known()[row : row + 1])[0]
+        unseen_s, velocity = float(tracks.unseen_s[row]), filters.body_velocity[row].copy()
+        return Gone(
+            track_id=int(tracks.track_id[row]),
+            born_s=float(tracks.born_s[row]),
+            seen_for_s=float(tracks.seen_for_s[row]),
+            gone_s=time_s - unseen_s,
+            appearance=tracks.appearance[row].copy(),
+            place=(box[:2] + box[2:]) / 2 - velocity * unseen_s,
+            velocity=velocity,
+            size=float(tracks.size[row]),
+            twin=bool(tracks.twin[row] >= TWIN_FINDS),
         )
 
-    def _show(
-        self, keypoints: Array, velocity: Array, state: NDArray[np.int8], measured: Array
-    ) -> list[TrackedPerson]:
-        """Return the confirmed tracks that have anything to show, by id, in arrays of their own."""
-        tracks, shown = self._tracks, state != KeypointState.MISSING
-        visible = shown[..., None]
-        points = np.where(visible, keypoints, np.nan).astype(np.float32)
-        speeds = np.where(visible, velocity, np.nan).astype(np.float32)
-        boxes = pose_boxes(keypoints, shown).astype(np.float32)
-        rows = np.flatnonzero((tracks.track_id > 0) & shown.any(axis=1))
-        assert self._time_s is not None
-        return [
-            TrackedPerson(
-                track_id=int(tracks.track_id[row]),
-                keypoints=points[row].copy(),
-                raw_keypoints=measured[row].astype(np.float32),
-                velocity=speeds[row].copy(),
-                scores=tracks.scores[row].astype(np.float32),
-                state=state[row].copy(),
-                bbox=boxes[row].copy(),
-                score=float(tracks.score[row]),
-                age_s=float(self._time_s - tracks.born_s[row]),
-            )
-            for row in rows[np.argsort(tracks.track_id[rows])]
-        ]
-
-    def _forget(self) -> None:
+    def _forget(self, time_s: float) -> None:
         """Drop lost tracks after `keep_alive_s`, tentative ones after `confirm_s`, twins, and false finds.
 
         A crop finds a person in anything, so a track that the finder keeps missing and that scores like
-        background is none; one that scores well stays, since finders miss people too.
+        background is none, or nobody any more; one that scores well stays, since finders miss people too.
+        People whose clothes are known are remembered for `keep_reid_s`.
         """
         tracks, settings = self._tracks, self.settings
+        self._gallery.forget(time_s - settings.keep_reid_s)
         patience = np.where(tracks.track_id > 0, settings.keep_alive_s, settings.confirm_s)
-        alive = tracks.unseen_s <= patience + 1e-9
+        lost = tracks.unseen_s > patience + 1e-9
         poor = (tracks.track_id == 0) | (tracks.mean_score < settings.sure_score)
         limit = np.where(tracks.track_id > 0, settings.max_missed_finds, FINDS_NEEDED)
-        alive &= ~(poor & (tracks.unseen_s == 0) & (tracks.missed >= limit)) & (tracks.twin < TWIN_FINDS)
-        if not alive.all():
-            rows = np.flatnonzero(alive)
+        false = poor & (tracks.unseen_s == 0) & (tracks.missed >= limit)
+        false |= (tracks.twin >= TWIN_FINDS) | (tracks.track_id < 0)
+        known = (tracks.track_id > 0) & (tracks.learnt_s >= KNOWN_CLOTHES_S)
+        for row in np.flatnonzero((lost | false) & known):
+            self._gallery.add(self._gone(int(row), time_s))
+        if (lost | false).any():
+            rows = np.flatnonzero(~(lost | false))
             tracks.keep(rows)
             self._filters.keep(rows)
             self._smoother.keep(rows)

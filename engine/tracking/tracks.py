@@ -20,6 +20,8 @@ class Tracks:
     born_s: Array
     seen_for_s: Array
     unseen_s: Array
+    presence: Array
+    """Share of the last moments in which the track was seen, from 0 for a new one."""
     size: Array
     score: Array
     mean_score: Array
