@@ -17,11 +17,8 @@ from engine.sinks.sink import write_failure
 from engine.skeleton import Skeleton
 from engine.structures import KeypointState, Result, TrackedPerson
 
-_STATES = {
-    int(KeypointState.MISSING): "missing",
-    int(KeypointState.PREDICTED): "predicted",
-    int(KeypointState.MEASURED): "measured",
-}
+STATE_NAMES = {int(state): state.name.lower() for state in KeypointState}
+"""How each state stands in the file."""
 _END = "\r\n"
 
 
@@ -59,7 +56,8 @@ def describe_columns(*, raw: bool = False, long: bool = False, wall_time: bool =
         f"{prefix}y": "keypoint, px from the top, smoothed",
         f"{prefix}score": "score of the keypoint, 0 to 1",
         f"{prefix}state": "measured: seen in this frame; predicted: not seen, continued from before; "
-        "missing: unknown, x and y are empty",
+        "outlier: seen too far from where it must be, so predicted; swapped: measured, but left and right "
+        "look exchanged; filled: not seen, interpolated afterwards; missing: unknown, x and y are empty",
     }
     if raw:
         legend[f"{prefix}raw_x"] = "keypoint as found in this frame, before smoothing, px from the left"
@@ -117,19 +115,25 @@ class CsvSink:
             raise
 
     def write(self, result: Result) -> None:
-        """Write the rows of one frame.
+        """Write the rows of one frame; see `write_people`."""
+        frame = result.frame
+        self.write_people(frame.index, frame.time_s, frame.wall_time, result.people)
+
+    def write_people(
+        self, index: int, time_s: float, wall_time: float | None, people: Sequence[TrackedPerson]
+    ) -> None:
+        """Write the rows of the frame at `index`, seen at `time_s` seconds, `wall_time` since the epoch.
 
         Raises:
             SinkError: they could not be written; the file ends with the frame before.
             ValueError: a person has another number of keypoints than the skeleton, or the sink is closed.
         """
-        frame = result.frame
-        start = f"{frame.index},{frame.time_s:z.6f}"
+        start = f"{index},{time_s:z.6f}"
         if self._wall_time:
-            start += f",{iso_time(frame.wall_time)}"
-        if result.people:
+            start += f",{iso_time(wall_time)}"
+        if people:
             make_rows = self._long_rows if self._long else self._wide_row
-            self._append("".join(make_rows(start, person) for person in result.people))
+            self._append("".join(make_rows(start, person) for person in people))
         elif self._keep_empty:
             self._append(start + self._empty_tail + _END)
 
@@ -162,7 +166,9 @@ class CsvSink:
                 f"got {person.keypoints.shape}"
             )
         values = zip(person.keypoints.tolist(), person.scores.tolist(), person.state.tolist())
-        fields = [f"{_px(x)},{_px(y)},{_score(score)},{_STATES[state]}" for (x, y), score, state in values]
+        fields = [
+            f"{_px(x)},{_px(y)},{_score(score)},{STATE_NAMES[state]}" for (x, y), score, state in values
+        ]
         if not self._raw:
             return fields
         raw: Sequence[Sequence[float]] = person.raw_keypoints.tolist()

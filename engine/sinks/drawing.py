@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.skeleton import Skeleton
-from engine.structures import Float, Image, KeypointState, TrackedPerson
+from engine.structures import SEEN_STATES, Float, Image, KeypointState, TrackedPerson
 
 Colour = tuple[int, int, int]
 
@@ -95,7 +95,7 @@ def _draw_person(canvas: Image, person: TrackedPerson, skeleton: Skeleton, pen: 
     shown = (person.state != KeypointState.MISSING) & (np.abs(person.keypoints) < limit).all(axis=1)
     if not shown.any():
         return
-    predicted = person.state == KeypointState.PREDICTED
+    predicted = ~np.isin(person.state, SEEN_STATES)
     steps = _opacity_steps(np.where(predicted, PREDICTED_FADE, 1.0) * person.scores)
     limbs = [(first, second) for first, second in skeleton.limbs if shown[first] and shown[second]]
     region = _region(person.keypoints[shown], pen, canvas.shape)

@@ -33,7 +33,7 @@ def _with_zone(time: datetime) -> datetime:
 
 
 class SourceRecord(_Record):
-    """What was read. start_s: where `time_s` 0 is on the file's own clock."""
+    """What was read. start_s: where `time_s` 0 is on the file's own clock; decoder: of a video file."""
 
     name: str
     path: str | None
@@ -42,6 +42,7 @@ class SourceRecord(_Record):
     fps: float | None
     duration_s: float | None
     start_s: float
+    decoder: str | None = None
     stills: bool
 
     @classmethod
@@ -56,6 +57,7 @@ class SourceRecord(_Record):
             fps=info.fps,
             duration_s=info.duration_s,
             start_s=info.start_s,
+            decoder=info.decoder,
             stills=info.stills,
         )
 
@@ -90,6 +92,18 @@ class Change(_Record):
     models: tuple[Mapping[str, JsonValue], ...] | None = None
 
 
+class RunRecord(_Record):
+    """By what a batch knows whether these results are the ones it would make.
+
+    input: fingerprint of the input's content. request: of the settings, models, options and program version.
+    files: names of the finished files, the sidecar left out, to their sizes in bytes; empty until then.
+    """
+
+    input: str
+    request: str
+    files: Mapping[str, int] = Field(default_factory=dict)
+
+
 class Sidecar(_Record):
     """Everything that someone needs to trust a CSV, or to make it again.
 
@@ -98,7 +112,9 @@ class Sidecar(_Record):
     tracks: people told apart; most_people: at once. models: name, hash, licence, runtime and precision that
     were really used, of each (`Model.describe`). choice: what `auto` chose. settings: of the run.
     performance: seconds, frame rate, milliseconds per stage, as the program measured them.
-    warnings: of the source and the run. columns: name of each CSV column to what it holds.
+    offline: the rows are those of the second pass, smoothed with the whole recording known; False where they
+    are live. warnings: of the source and the run. columns: name of each CSV column to what it holds.
+    run: None where no batch made it.
 
     Of takes of a live view only: names: track id to what somebody called that person. markers: in the order
     they were set. video_clock: where the videos stand on the clock of `time_s`. changes: what became of
@@ -123,7 +139,9 @@ class Sidecar(_Record):
     choice: Mapping[str, JsonValue] = Field(default_factory=dict)
     settings: Mapping[str, JsonValue]
     performance: Mapping[str, JsonValue] = Field(default_factory=dict)
+    offline: bool = False
     warnings: tuple[str, ...] = ()
+    run: RunRecord | None = None
     names: Mapping[int, str] = Field(default_factory=dict)
     markers: tuple[Marker, ...] = ()
     video_clock: tuple[ClockPoint, ...] = ()

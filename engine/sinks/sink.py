@@ -39,8 +39,8 @@ class Sink(Protocol):
         """
 
 
-def write_failure(path: Path, error: OSError) -> SinkError:
-    """Return the error to raise where `path` could not be written."""
-    code = errno.EISDIR if path.is_dir() else error.errno
+def write_failure(path: Path, error: OSError, *, folder: bool = False) -> SinkError:
+    """Return the error to raise where `path` could not be written; folder: it is meant to be one."""
+    code = errno.EISDIR if path.is_dir() and not folder else error.errno
     reason = _REASONS.get(code or 0) or error.strerror or str(error)
     return SinkError(f"{path} cannot be written: {reason}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import SourceError, UsageError
+from engine.settings import VideoDecoder
 from engine.sources.address import SCHEMES, mask_address, scheme_of
 from engine.sources.source import CameraMode, Source, SourceInfo
 
@@ -28,6 +29,7 @@ def open_source(
     start_s: float = 0.0,
     camera_mode: CameraMode | None = None,
     as_camera: bool = False,
+    decoder: VideoDecoder = "software",
 ) -> Source:
     """Open a video file, a folder of images, one image, a camera or a stream.
 
@@ -41,6 +43,7 @@ def open_source(
             `engine.sources.video.open_video`.
         camera_mode: what is wanted of a camera; what it gives instead is in the warnings of the source.
         as_camera: play a file round and round at its own pace, dropping what is not taken in time.
+        decoder: of a video file: in software, by "nvdec" on an NVIDIA GPU, or "auto": there where it can be.
 
     Returns:
         A source of which at least one frame can be read; close it, or use it in ``with``. A camera, a stream,
@@ -64,9 +67,9 @@ def open_source(
         from engine.sources.live import open_live
         from engine.sources.replay import ReplayReader
 
-        again = partial(_open_file, path, fps=fps, stills=stills, start_s=0.0)
+        again = partial(_open_file, path, fps=fps, stills=stills, start_s=0.0, decoder=decoder)
         return open_live(path.resolve().name, partial(ReplayReader, again), path=path)
-    return _open_file(path, fps=fps, stills=stills, start_s=start_s)
+    return _open_file(path, fps=fps, stills=stills, start_s=start_s, decoder=decoder)
 
 
 def is_live(spec: str | Path) -> bool:
@@ -102,7 +105,7 @@ def _open_live(spec: str | Path, camera_mode: CameraMode | None) -> "LiveSource"
     return open_live(mask_address(text), partial(open_stream, text))
 
 
-def _open_file(path: Path, *, fps: float, stills: bool, start_s: float) -> Source:
+def _open_file(path: Path, *, fps: float, stills: bool, start_s: float, decoder: VideoDecoder) -> Source:
     try:
         if path.is_dir():
             from engine.sources.images import open_images
@@ -117,7 +120,7 @@ def _open_file(path: Path, *, fps: float, stills: bool, start_s: float) -> Sourc
         return open_images(path, fps=fps, stills=True, start_s=start_s)
     from engine.sources.video import open_video
 
-    return open_video(path, start_s)
+    return open_video(path, start_s, decoder)
 
 
 def _check_file(path: Path) -> None:

@@ -41,6 +41,12 @@ class Prefetcher(Generic[T]):
         with self._changed:
             return self._finished and not self._closed and not self._ready
 
+    @property
+    def ahead(self) -> T | None:
+        """The item that comes next, None where it is not ready yet; nobody waits for it."""
+        with self._changed:
+            return self._ready[0] if self._ready else None
+
     def __iter__(self) -> Iterator[T]:
         return self
 

@@ -26,7 +26,8 @@ class SourceInfo:
     all three as the file states them, None where it does not.
     live: frames come at their own pace and are lost when nobody takes them.
     stills: frames are independent pictures, `time_s` only numbers them, and each has its own size.
-    start_s: what `time_s` 0 is on the file's own clock, to align it with its sound.
+    start_s: what `time_s` 0 is on the file's own clock, to align it with its sound. decoder: where a video
+    file is decoded, "software" or "nvdec"; None of what is no such file.
     """
 
     name: str
@@ -38,6 +39,7 @@ class SourceInfo:
     live: bool = False
     stills: bool = False
     start_s: float = 0.0
+    decoder: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,11 @@ class PrefetchedSource:
     def frames_dropped(self) -> int:
         """Frames before the present one, at the end of all, that could not be read."""
         return self._next_index - self._first_index - self.frames_read
+
+    @property
+    def ahead(self) -> Frame | None:
+        """The frame that comes next, None where it is not read yet or there is none."""
+        return self._reader.ahead
 
     @property
     def warnings(self) -> list[str]:

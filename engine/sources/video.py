@@ -12,6 +12,8 @@ import numpy as np
 from av.buffer import Buffer
 
 from engine.errors import SourceError
+from engine.settings import VideoDecoder
+from engine.sources.container import choose_stream, open_container
 from engine.sources.picture import fit_image, orient_image
 from engine.sources.source import PrefetchedSource, ReadLog, SourceInfo
 from engine.sources.timeline import LostPictures, Timeline
@@ -19,15 +21,13 @@ from engine.structures import Frame, Image
 
 DEFAULT_RATE = Fraction(30)
 """Frames per second of a file that does not say."""
-PLAYLISTS = frozenset(("concat", "dash", "hls", "imf", "tty"))
-"""Containers of text: they name other files, or draw letters."""
 MAX_READ_FAILURES = 100
 """After so many failures in a row to find the next packet, the rest is given up."""
 SEEK_BACK_S = (0.0, 2.0, 10.0, 60.0)
 """How far before the time wanted a key frame is looked for, one after the other."""
 
 
-def open_video(path: Path, start_s: float = 0.0) -> PrefetchedSource:
+def open_video(path: Path, start_s: float = 0.0, decoder: VideoDecoder = "software") -> PrefetchedSource:
     """Open a video file, see `engine.sources.open_source`.
 
     Frames are upright: the display matrix (turned phones, mirrored cameras) is applied here, once. `time_s`
@@ -43,17 +43,19 @@ def open_video(path: Path, start_s: float = 0.0) -> PrefetchedSource:
     rate, which is exact for a constant rate and an estimate for a variable one. Nothing is said of damage
     before it. In recordings joined so that timestamps begin anew, only the first can be sought in.
 
+    For `decoder` see `container.open_container`.
+
     Raises:
         SourceError: the file is no video, is damaged beyond use, or holds no picture.
     """
-    source = _open_at(path, start_s, seek=True) or _open_at(path, start_s, seek=False)
+    source = _open_at(path, start_s, decoder, seek=True) or _open_at(path, start_s, decoder, seek=False)
     assert source is not None, "reading from the beginning always gives a source or an error"
     return source
 
 
-def _open_at(path: Path, start_s: float, *, seek: bool) -> PrefetchedSource | None:
+def _open_at(path: Path, start_s: float, decoder: VideoDecoder, *, seek: bool) -> PrefetchedSource | None:
     """Open a video by seeking or by decoding all before; None where seeking gives no sure picture."""
-    container = _open_container(path)
+    container = open_container(path, decoder)
     source: PrefetchedSource | None = None
     try:
         log = ReadLog()
@@ -108,24 +110,6 @@ def _release(container: av.container.InputContainer) -> None:
     gc.collect()
 
 
-def _open_container(path: Path) -> av.container.InputContainer:
-    try:
-        # "file:" keeps a colon in a name from being taken for a protocol, the whitelist a crafted file from
-        # reaching into the network.
-        container = av.open(f"file:{path}", container_options={"protocol_whitelist": "file"})
-    except (av.InvalidDataError, av.EOFError) as error:
-        raise SourceError(
-            f"{path} is no video, or was cut off before the part that describes it; "
-            "expected a file such as mp4, mov, mkv, avi, webm or ts"
-        ) from error
-    except av.FFmpegError as error:
-        raise SourceError(f"{path} cannot be opened: {error.strerror}") from error
-    if set(container.format.name.split(",")) & PLAYLISTS:
-        container.close()
-        raise SourceError(f"{path} is text or a list of other files, no video; name the videos themselves")
-    return container
-
-
 class _VideoReader:
     """Decodes one file from beginning to end."""
 
@@ -133,7 +117,7 @@ class _VideoReader:
         self._path = path
         self._container = container
         self._log = log
-        self._stream = _choose_stream(path, container)
+        self._stream = choose_stream(path, container)
         # Slices, not frames: as fast on few cores (330 against 265 frames/s at 1080p on two), and an error is
         # raised for the packet that caused it.
         self._stream.thread_type = "SLICE"
@@ -162,6 +146,7 @@ class _VideoReader:
             duration_s=duration_s,
             frame_count=count or None,
             start_s=float((self._timeline.start or 0) * self._time_base),
+            decoder="nvdec" if self._stream.codec_context.is_hwaccel else "software",
         )
 
     def read(self) -> Generator[Frame, None, None]:
@@ -352,20 +337,6 @@ class _VideoReader:
         if self._container.duration and not (of_stream and len(self._container.streams) > 1):
             return self._container.duration / av.time_base
         return None
-
-
-def _choose_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
-    best = container.streams.best("video")
-    candidates = ([best] if best is not None else []) + list(container.streams.video)
-    for stream in candidates:
-        # The cover of a song is a video stream too.
-        if isinstance(stream, av.VideoStream) and not stream.disposition & av.stream.Disposition.attached_pic:
-            if stream.codec_context is None:
-                raise SourceError(f"{path}: its video is of a kind that this build of FFmpeg cannot decode")
-            return stream
-    if container.streams.audio:
-        raise SourceError(f"{path} holds sound but no picture")
-    raise SourceError(f"{path} holds no video; was it recorded to its end?")
 
 
 def _usable(rate: Fraction | None) -> Fraction | None:
