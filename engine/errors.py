@@ -31,3 +31,7 @@ class SinkError(SteadyPoseError):
 
 class TrainingError(SteadyPoseError):
     """A training run cannot go on: its numbers are no longer finite, or a process of it was lost."""
+
+
+class DeviceError(SteadyPoseError):
+    """A GPU failed in the middle of its work: lost, out of memory, or a kernel of ours went wrong."""

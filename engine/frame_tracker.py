@@ -6,11 +6,15 @@ The pipeline of a file and the live view are both loops around `FrameTracker.upd
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.estimator import FrameEstimator
 from engine.settings import TrackerSettings, TrackSettings
 from engine.skeleton import Skeleton
 from engine.structures import Frame, Person, Result
 from engine.timing import Stopwatch
+from engine.tracking.camera_motion import CameraMotion
 from engine.tracking.tracker import Tracker
 
 MIN_FRAME_RATE, MAX_FRAME_RATE = 30.0, 120.0
@@ -105,16 +109,23 @@ class FrameTracker:
             self._tracker.reset()
             self._estimator.start(self._frame_rate)
         with watch.stage("track"):
-            predicted = self._tracker.predict(frame.time_s)
+            camera = self._watch_camera(frame)
+            predicted = self._tracker.predict(frame.time_s, camera=camera)
         self._estimator.heatmap_wanted = self.heatmap_wanted
         people = self._estimator.estimate_frame(frame, predicted, watch)
         region = self._settings.estimator.region
         if region is not None:
             people = [person for person in people if centre_inside(person, region)]
         with watch.stage("track"):
-            tracked = tuple(self._tracker.update(people, frame.time_s))
+            size = (frame.image.shape[0], frame.image.shape[1])
+            tracked = tuple(self._tracker.update(people, frame.time_s, camera=camera, frame_size=size))
+            self._boxes = np.array([person.bbox for person in tracked]).reshape(-1, 4)
         heatmap = self._estimator.heatmap if self.heatmap_wanted else None
         return Result(frame, tracked, watch.take(), heatmap)
+
+    def announce(self, frame: Frame) -> None:
+        """Say which frame will be next, so that it may be on its way to a device; it need not come."""
+        self._estimator.announce(frame)
 
     def describe(self) -> dict[str, object]:
         """Return models, runtimes, choice and settings as the sidecar states them, ready for JSON."""
@@ -129,6 +140,14 @@ class FrameTracker:
         self._frame_rate = min(max(kind.fps or MIN_FRAME_RATE, MIN_FRAME_RATE), MAX_FRAME_RATE)
         self._estimator.start(self._frame_rate)
         self._tracker = Tracker(self._tracker_settings(), self.skeleton)
+        self._camera, self._boxes = CameraMotion(), np.zeros((0, 4))
+
+    def _watch_camera(self, frame: Frame) -> NDArray[np.float64] | None:
+        """Return how the camera moved since the last frame, None where it rests or is not asked for."""
+        if self._kind.stills or not self._settings.tracker.camera_motion:
+            self._camera.reset()
+            return None
+        return self._camera.update(frame.image, self._boxes)
 
     def _tracker_settings(self) -> TrackerSettings:
         at_once = {"confirm_s": 0.0} if self._kind.stills else {}
@@ -142,6 +161,7 @@ def centre_inside(person: Person, region: tuple[float, float, float, float]) -> 
 
 
 def close_estimator(estimator: FrameEstimator) -> None:
-    """Free the models of an estimator."""
+    """Free what an estimator holds, its models too."""
+    estimator.release()
     for model in estimator.models:
         model.close()

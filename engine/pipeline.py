@@ -17,6 +17,7 @@ from engine.frame_tracker import FrameTracker, SequenceKind, close_estimator
 from engine.settings import EstimatorSettings, Settings, TrackerSettings, TrackSettings
 from engine.skeleton import Skeleton
 from engine.sources import Source, open_source
+from engine.sources.source import PrefetchedSource
 from engine.structures import Result
 from engine.timing import Stopwatch
 
@@ -65,6 +66,8 @@ class Pipeline:
                 frame = next(frames, None)
             if frame is None:
                 return
+            if isinstance(source, PrefetchedSource) and (ahead := source.ahead) is not None:
+                self._tracker.announce(ahead)
             yield self._tracker.update(frame, watch)
 
     def describe(self) -> dict[str, object]:

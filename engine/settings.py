@@ -8,9 +8,19 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-RuntimeName = Literal["auto", "openvino", "onnxruntime"]
-Precision = Literal["auto", "fp32", "bf16", "int8"]
+RuntimeName = Literal[
+    "auto",
+    "tensorrt",
+    "tensorrt-rtx",
+    "openvino",
+    "onnxruntime",
+    "onnxruntime-cuda",
+    "onnxruntime-coreml",
+    "onnxruntime-directml",
+]
+Precision = Literal["auto", "fp32", "fp16", "bf16", "int8"]
 Mode = Literal["auto", "top-down", "bottom-up"]
+VideoDecoder = Literal["auto", "software", "nvdec"]
 SmoothingMethod = Literal["kalman", "one-euro", "none"]
 
 
@@ -36,6 +46,10 @@ class SmoothingSettings(Settings):
     """How long an unseen keypoint is predicted before it is missing."""
     min_keypoint_score: float = Field(0.2, ge=0, le=1)
     """A keypoint scored below this counts as unseen."""
+    fill_gap_s: float = Field(0.5, ge=0)
+    """Offline, a keypoint unseen for at most this long is interpolated; longer gaps stay missing."""
+    min_track_s: float = Field(0.3, ge=0)
+    """Offline, a track that lasts shorter is dropped, unless the recording begins or ends in it."""
     one_euro_cutoff_hz: float = Field(2.0, gt=0)
     """Cutoff of the One-Euro filter at rest: lower is steadier."""
     one_euro_speed_gain: float = Field(5.0, ge=0)
@@ -54,7 +68,11 @@ class TrackerSettings(Settings):
     confirm_s: float = Field(0.12, ge=0)
     """How long a tentative track must be seen before it is shown."""
     keep_alive_s: float = Field(1.5, ge=0)
-    """How long a lost track is remembered."""
+    """How long a lost track is followed on where it is expected."""
+    keep_reid_s: float = Field(10.0, ge=0)
+    """How long people out of sight are remembered by their clothes, to get the same id again; 0 for not."""
+    camera_motion: bool = True
+    """Measure how the camera moves and take that out of the motion of the people."""
     max_people: int = Field(50, gt=0)
     """At most this many tracks at once."""
     appearance_weight: float = Field(0.8, ge=0, le=1)

@@ -22,8 +22,21 @@ class KeypointState(IntEnum):
     """How a tracked keypoint of this frame came about."""
 
     MISSING = 0
+    """Unknown: x and y are NaN."""
     PREDICTED = 1
+    """Not seen, continued from before."""
     MEASURED = 2
+    """Seen."""
+    OUTLIER = 3
+    """Seen too far from where it must be: x and y are predicted."""
+    SWAPPED = 4
+    """Seen, but left and right look exchanged: x and y are as measured."""
+    FILLED = 5
+    """Not seen, interpolated afterwards between before and after."""
+
+
+SEEN_STATES = (KeypointState.MEASURED, KeypointState.SWAPPED)
+"""Those whose place is that of a measurement, smoothed."""
 
 
 def _shape_repr(value: object, fields: Sequence[str]) -> str:

@@ -1,7 +1,8 @@
 """Milliseconds per stage: a stopwatch for one frame and running totals for a run.
 
 Stages: `decode_source` (waiting for the source), `find` (finder), `prepare` (crops or letterbox), `infer`
-(network), `decode` (heatmaps to people), `track`.
+(network), `decode` (heatmaps to people), `track`. On a device `prepare` ends when the frame is on its way and
+`infer` holds all that is done there: crops, network and peaks.
 """
 
 import time
