@@ -1,40 +1,50 @@
 """A run over many inputs: each gets its files, a failed one is named and the others go on.
 
-Names that clash and an output folder that cannot be written are refused before any model is loaded. A stop
-(Ctrl-C, SIGTERM) ends after the row at hand: files are closed and the sidecar says `interrupted`.
+An output folder that cannot be written is refused before any model is loaded. A stop (Ctrl-C, SIGTERM) ends
+after the row at hand: files are closed and the sidecar says `interrupted`. However a run ends, `--resume`
+does what is left: `app.resume` tells what is done, `app.batch_choice` keeps to what was chosen.
 """
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
+from app.batch_choice import choose_jobs, with_choice, with_earlier
+from app.batch_report import BatchReport
+from app.batch_task import Models, Outcome, Recipe, Task, done_before, track_task
 from app.console import say
-from app.inputs import TrackInput, check_distinct, expand_inputs
-from app.outputs import OutputPaths, check_absent, check_inputs_kept, output_paths, prepare_folder
+from app.extra_files import refuse_clashes
+from app.inputs import TrackInput, count_bytes, expand_inputs, set_apart
+from app.outputs import OutputPaths, check_inputs_kept, clear_parts, output_paths, prepare_folder
 from app.progress import Reporter, make_reporter
-from app.recording import ResultHook, WriteOptions, record
-from app.summary import Summary
-from engine.errors import SinkError, SourceError, SteadyPoseError, UsageError
+from app.recording import AfterHook, ResultHook, WriteOptions
+from app.resume import Found, Request, look_for_results, make_request
+from app.workers import run_in_workers
+from engine.errors import SourceError, UsageError
 from engine.pipeline import Pipeline
-from engine.settings import TrackSettings
-from engine.sources import Source, open_source
+from engine.settings import TrackSettings, VideoDecoder
 from engine.stopping import StopRequest
 
 LOGGER = logging.getLogger(__name__)
 
 ALL_DONE, SOME_FAILED, INTERRUPTED = 0, 1, 130
+MOST_NAMED = 12
+"""Files of one input that are named when it is done."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
     """What `track` was asked for beside its inputs.
 
-    fps: frame rate of image folders; stills: their images are independent pictures.
+    fps: frame rate of image folders; stills: their images are independent pictures. decoder: of video files.
+    jobs: inputs done at once, 0 chooses. resume: skip what is done and do what is not. plots: write the
+    report of each input, with plots. after: what else follows the last row of each input. ray: address of the
+    cluster that does the work, "" for this machine.
     """
 
     settings: TrackSettings
@@ -43,6 +53,12 @@ class BatchOptions:
     video: bool = False
     fps: float = 30.0
     stills: bool = False
+    decoder: VideoDecoder = "software"
+    jobs: int = 0
+    resume: bool = False
+    plots: bool = False
+    after: Sequence[AfterHook] = ()
+    ray: str = ""
 
 
 def run_batch(
@@ -59,113 +75,250 @@ def run_batch(
         options: how.
         console: where progress and errors go.
         verbosity: -1 quiet to 2.
-        on_result: is called with every result, after it was written.
+        on_result: is called with every result, after it was written; inputs are done one by one then.
 
     Raises:
-        UsageError: nothing was started: an impossible option, names that clash, an output folder that cannot
+        UsageError: nothing was started: an impossible option, all names clash, an output folder that cannot
             be written.
         ModelFileError: there is no model to work with.
         RuntimeUnavailableError: nothing can run the models here.
     """
     if not (math.isfinite(options.fps) and options.fps > 0):
         raise UsageError(f"--fps must be a number above 0, got {options.fps:g}")
+    if options.ray and options.jobs:
+        raise UsageError("--jobs is for this machine alone; with --ray the cluster's devices set it")
+    if options.resume and options.write.overwrite:
+        raise UsageError("--resume and --overwrite exclude each other: the one keeps what is done")
+    if options.plots and options.stills:
+        raise UsageError("--plots are of people over time; --stills takes the images as independent pictures")
     inputs, failures = expand_inputs(texts)
-    check_distinct(inputs)
-    jobs = [(item, output_paths(item, options.out, video=options.video)) for item in inputs]
-    check_inputs_kept(inputs, [paths for _, paths in jobs])
+    distinct, refused = set_apart(inputs)
+    if refused and not distinct:
+        raise UsageError(next(iter(refused.values())))
+    clashing = refuse_clashes(distinct, options.write.formats, plots=options.plots)
+    refused |= clashing
+    distinct = [item for item in distinct if item.path not in clashing]
+    paths = {item.path: output_paths(item, options.out, video=options.video) for item in distinct}
+    check_inputs_kept(distinct, paths.values())
     prepare_folder(options.out)
-    for line in failures:
-        console.print(f"error: {line}")
-    done = 0
+    names = [item.label for item in inputs] + [line.partition(": ")[0] for line in failures]
     with StopRequest() as stop, make_reporter(console, verbosity) as reporter:
-        batch = _Batch(options, console, reporter, stop, quiet=verbosity < 0, on_result=on_result)
+        batch = _Batch(options, console, reporter, names, quiet=verbosity < 0)
+        for key, line in enumerate(failures, len(inputs)):
+            batch.end(Outcome(key, "failed", error=line))
+        for key, item in enumerate(inputs):
+            if item.path in refused:
+                batch.end(Outcome(key, "failed", error=refused[item.path]))
+        tasks = batch.plan({key: item for key, item in enumerate(inputs) if item.path in paths}, paths)
         try:
-            with closing(batch):
-                for item, paths in jobs:
-                    done += batch.track(item, paths)
-                    if stop.requested:
-                        break
+            batch.run(tasks, stop, on_result)
         except KeyboardInterrupt:
             console.print("stopped at once: the sidecar of the last input may be missing")
             return INTERRUPTED
+        batch.tell_failures()
     if stop.requested:
-        console.print(f"stopped by {stop.reason}: {done} of {len(jobs)} inputs done")
+        console.print(f"stopped by {stop.reason}: {batch.report.done} of {len(names)} inputs done")
         return stop.exit_code
-    return ALL_DONE if done == len(jobs) and not failures else SOME_FAILED
+    return ALL_DONE if batch.report.done == len(names) else SOME_FAILED
 
 
 class _Batch:
-    """The models, opened with the first input that needs them, and what every input shares."""
+    """All inputs, what came of those that are over, and how the others are done."""
 
     def __init__(
         self,
         options: BatchOptions,
         console: Console,
         reporter: Reporter,
-        stop: StopRequest,
+        names: Sequence[str],
         *,
         quiet: bool,
-        on_result: ResultHook | None,
     ) -> None:
-        self._options, self._console, self._reporter, self._stop = options, console, reporter, stop
-        self._quiet, self._on_result = quiet, on_result
-        self._pipeline: Pipeline | None = None
-
-    def track(self, item: TrackInput, paths: OutputPaths) -> bool:
-        """Track one input and say how it went; return whether all of it was done."""
-        try:
-            if not self._options.write.overwrite:
-                check_absent(paths)
-            source = open_source(item.path, fps=self._options.fps, stills=self._options.stills)
-        except (SourceError, SinkError) as error:
-            self._fail(item, error)
-            return False
-        with closing(source):
-            # Not among the errors of this input: without models no input can be done.
-            self._pipeline = self._pipeline or Pipeline(self._options.settings)
-            self._reporter.start(item.label, source.info.frame_count)
-            try:
-                summary = self._record(self._pipeline, source, paths)
-            except SteadyPoseError as error:
-                self._fail(item, error)
-                return False
-            except Exception as error:
-                # One defect must not end a night's work: it is logged with its trace and told as one line.
-                LOGGER.debug("while tracking %s", item.label, exc_info=True)
-                self._fail(item, f"unexpected {type(error).__name__}: {error}; -vv shows where")
-                return False
-            finally:
-                self._reporter.finish()
-                for warning in source.warnings:
-                    LOGGER.warning("%s: %s", item.label, warning)
-        self._tell(item, paths, summary)
-        return not summary.interrupted
-
-    def close(self) -> None:
-        """Free the models."""
-        if self._pipeline:
-            self._pipeline.close()
-
-    def _record(self, pipeline: Pipeline, source: Source, paths: OutputPaths) -> Summary:
-        return record(
-            pipeline,
-            source,
-            paths,
-            self._options.write,
-            reporter=self._reporter,
-            stop=self._stop,
-            on_result=self._on_result,
+        self._options, self._console, self._reporter, self._quiet = options, console, reporter, quiet
+        self._names = names
+        self._recipe = Recipe(
+            settings=options.settings,
+            asked=options.settings,
+            request=_request(options),
+            write=options.write,
+            fps=options.fps,
+            stills=options.stills,
+            decoder=options.decoder,
+            after=_after_hooks(options),
         )
+        self._earlier: Mapping[str, object] | None = None
+        self.report = BatchReport(options.out, names)
 
-    def _fail(self, item: TrackInput, error: SteadyPoseError | str) -> None:
-        text = str(error)
-        self._console.print(f"error: {text if item.label in text else f'{item.label}: {text}'}")
-        if isinstance(error, SteadyPoseError):
-            LOGGER.debug("%s failed", item.label, exc_info=error)
+    def plan(self, items: Mapping[int, TrackInput], paths: Mapping[Path, OutputPaths]) -> list[Task]:
+        """Return the inputs to be done, and note those that are done or must not be."""
+        if self._options.resume:
+            clear_parts([self.report.path, *(one.csv for one in paths.values())])
+        tasks = []
+        for key, item in items.items():
+            task = self._plan_one(key, item, paths[item.path])
+            if task is not None:
+                tasks.append(task)
+        if len(self._names) > 1:
+            self.report.write()
+        return tasks
 
-    def _tell(self, item: TrackInput, paths: OutputPaths, summary: Summary) -> None:
-        LOGGER.info("%s: mean per frame: %s", item.label, summary.stages_text())
-        if not self._quiet:
-            files = ", ".join(str(path) for path in paths.all)
-            how = " (interrupted)" if summary.interrupted else ""
-            say(f"{item.label}{how}: {summary.text()} -> {files}")
+    def run(self, tasks: Sequence[Task], stop: StopRequest, on_result: ResultHook | None) -> None:
+        """Do them."""
+        if not tasks:
+            return
+        sizes = {task.key: count_bytes(task.item.path) for task in tasks}
+        if self._options.ray:
+            self._run_on_cluster(tasks, sizes, stop)
+            return
+        jobs = 1 if on_result else choose_jobs(self._options.jobs, self._recipe, sizes.values())
+        self._reporter.expect(sizes)
+        pipeline: Pipeline | None = None
+        if self._earlier is None:
+            self._recipe, pipeline = with_choice(self._recipe, tasks, jobs)
+        else:
+            self._recipe = with_earlier(self._recipe, self._earlier)
+        if jobs > 1:
+            LOGGER.info("%d inputs at once, %d threads each", jobs, self._recipe.settings.estimator.threads)
+            run_in_workers(tasks, self._recipe, jobs, self, stop)
+            return
+        with closing(Models(self._recipe.settings, pipeline)) as models:
+            for task in tasks:
+                watcher = _OneByOne(self, task)
+                outcome = track_task(
+                    task, self._recipe, models, watcher=watcher, stop=stop, on_result=on_result
+                )
+                self.finish(task, outcome)
+                if stop.requested:
+                    return
+
+    def _run_on_cluster(self, tasks: Sequence[Task], sizes: Mapping[int, int], stop: StopRequest) -> None:
+        from app.cluster import run_on_cluster
+
+        if self._earlier is not None:
+            self._recipe = with_earlier(self._recipe, self._earlier)
+        self._reporter.expect(sizes)
+        run_on_cluster(tasks, self._recipe, self._options.ray, self, stop)
+
+    def begin(self, task: Task, total: int | None) -> None:
+        """Show that an input is at work."""
+        self._reporter.start(task.item.label, total, task.key)
+
+    def advance(self, task: Task, frames: int, people: int) -> None:
+        """Show how far it is."""
+        self._reporter.advance(frames, people, task.key)
+
+    def finish(self, task: Task, outcome: Outcome) -> None:
+        """Show that it is over, and what came of it."""
+        self._reporter.finish(task.key)
+        self.end(outcome)
+
+    def end(self, outcome: Outcome) -> None:
+        """Note and say what came of one input."""
+        self.report.set(outcome)
+        name = self._names[outcome.key]
+        for warning in outcome.warnings:
+            LOGGER.warning("%s: %s", name, warning)
+        if outcome.error:
+            self._console.print(f"error: {outcome.error}")
+        if outcome.stages:
+            LOGGER.info("%s: mean per frame: %s", name, outcome.stages)
+        if outcome.text and not self._quiet:
+            how = " (interrupted)" if outcome.status == "interrupted" else ""
+            files = _named(outcome.files)
+            say(f"{name}{how}: {outcome.text}{f' -> {files}' if files else ''}")
+        if len(self._names) > 1:
+            self.report.write()
+
+    def tell_failures(self) -> None:
+        """Say at the end of several inputs which of them failed."""
+        failures = self.report.failures
+        if not failures or len(self._names) == 1:
+            return
+        self._console.print(f"{len(failures)} of {len(self._names)} inputs failed, see {self.report.path}:")
+        for outcome in failures:
+            self._console.print(f"  {self._names[outcome.key]}")
+
+    def _plan_one(self, key: int, item: TrackInput, paths: OutputPaths) -> Task | None:
+        if self._options.write.overwrite:
+            return Task(key, item, paths, replace=True)
+        try:
+            found = look_for_results(paths, item.path, self._recipe.request)
+        except SourceError as error:
+            self.end(Outcome(key, "failed", error=str(error)))
+            return None
+        if found.state == "absent":
+            return Task(key, item, paths, replace=False)
+        if found.choice is not None and self._earlier is None:
+            self._earlier = found.choice
+        if self._options.resume and found.sidecar is not None:
+            self.end(done_before(key, paths, found.sidecar))
+            return None
+        if self._options.resume and found.state != "foreign":
+            LOGGER.info("%s is done again: what is there %s", item.label, found.why)
+            return Task(key, item, paths, replace=True)
+        self.end(Outcome(key, "failed", error=_refusal(item, paths, found, resume=self._options.resume)))
+        return None
+
+
+class _OneByOne:
+    """Passes on what happens to one input."""
+
+    def __init__(self, batch: _Batch, task: Task) -> None:
+        self._batch, self._task = batch, task
+
+    def begin(self, total: int | None) -> None:
+        """Pass it on."""
+        self._batch.begin(self._task, total)
+
+    def advance(self, frames: int, people: int) -> None:
+        """Pass it on."""
+        self._batch.advance(self._task, frames, people)
+
+
+def _request(options: BatchOptions) -> Request:
+    write = replace(options.write, overwrite=False)
+    return make_request(
+        options.settings,
+        {
+            "raw": write.raw,
+            "keep_empty": write.keep_empty,
+            "long": write.long,
+            "fps": options.fps,
+            "stills": options.stills,
+            "decoder": options.decoder,
+            "formats": sorted(write.formats),
+            "offline": write.offline,
+            "plots": options.plots,
+        },
+    )
+
+
+def _after_hooks(options: BatchOptions) -> tuple[AfterHook, ...]:
+    if not options.plots:
+        return tuple(options.after)
+    from app.report.writing import ReportHook
+
+    return (*options.after, ReportHook())
+
+
+def _named(files: Sequence[Path]) -> str:
+    """Return the files in words; of very many the first."""
+    more = f" and {len(files) - MOST_NAMED} more" if len(files) > MOST_NAMED else ""
+    return ", ".join(str(path) for path in files[:MOST_NAMED]) + more
+
+
+def _refusal(item: TrackInput, paths: OutputPaths, found: Found, *, resume: bool) -> str:
+    """Return why what is there is not touched, and what to do."""
+    there = f"{item.label}: {found.why if found.state == 'foreign' else paths.csv} exists already"
+    match found.state:
+        case "foreign" if resume:
+            return f"{there}, without a sidecar that says what it is; --overwrite replaces it"
+        case "foreign":
+            return f"{there}; --overwrite replaces it"
+        case "other":
+            return (
+                f"{there}, {found.why}; --overwrite replaces it, and so does --resume, which keeps the rest"
+            )
+        case "begun":
+            return f"{there}, and {found.why}; --resume does it again, and --overwrite all"
+    return f"{there}, complete; --resume skips what is done, --overwrite replaces it"

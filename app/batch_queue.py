@@ -14,15 +14,13 @@ from contextlib import closing
 from pathlib import Path
 
 from app.batch_item import BatchItem, BatchTotals, ItemState, Job, QueueOptions, QueueState, sum_up
-from app.inputs import TrackInput, expand_inputs
+from app.inputs import TrackInput, count_bytes, expand_inputs
 from app.outputs import OutputPaths, check_inputs_kept, find_existing, output_paths, prepare_folder
-from app.progress import SilentReporter
 from app.recording import WriteOptions, record
 from engine.errors import SinkError, SourceError, SteadyPoseError
 from engine.pipeline import Pipeline
 from engine.settings import TrackSettings
 from engine.sources import open_source
-from engine.sources.images import list_images
 
 LOGGER = logging.getLogger(__name__)
 
@@ -177,7 +175,7 @@ class BatchQueue:
                     return
                 path = self._incoming.popleft()
             inputs, failure = _expand(path)
-            sizes = [_count_bytes(item.path) for item in inputs]
+            sizes = [count_bytes(item.path) for item in inputs]
             with self._lock:
                 for item, size in zip(inputs, sizes, strict=True):
                     self._take_in(item, size)
@@ -250,7 +248,7 @@ class BatchQueue:
         inputs, failure = _expand(job.path)
         if not inputs:
             raise SourceError(failure or f"{job.path} holds nothing to track")
-        sizes = [_count_bytes(item.path) for item in inputs]
+        sizes = [count_bytes(item.path) for item in inputs]
         with self._lock:
             job.source, job.path, job.size = inputs[0], inputs[0].path, sizes[0]
             for item, size in zip(inputs[1:], sizes[1:], strict=True):
@@ -313,7 +311,7 @@ class _Gate:
             return self._ended()
 
 
-class _Progress(SilentReporter):
+class _Progress:
     """Passes the number of frames done on to the queue."""
 
     def __init__(self, job: Job, advance: Callable[[Job, int], None]) -> None:
@@ -351,14 +349,3 @@ def _expand(path: Path) -> tuple[list[TrackInput], str]:
     except SteadyPoseError as error:
         return [], str(error)
     return inputs, " ".join(failures)
-
-
-def _count_bytes(path: Path) -> int:
-    """Return the size of a file or of the images in a folder, at least 1."""
-    try:
-        files = list_images(path) if path.is_dir() else [path]
-        return max(1, sum(file.stat().st_size for file in files))
-    except OSError as error:
-        # Only for the share of the whole: that the file cannot be read is told when its turn comes.
-        LOGGER.debug("the size of %s is not known: %s", path, error)
-        return 1

@@ -5,22 +5,17 @@ at once. Exit codes: 0 all done; 1 some inputs failed; 2 nothing was started: wr
 writable, model or runtime not usable; 130 and 143 stopped by Ctrl-C and SIGTERM.
 """
 
-import functools
-import logging
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, ParamSpec
+from typing import Annotated
 
 import typer
 
 from app import options
 from app.console import configure_logging, make_console, say
+from app.models_cli import models_cli
+from app.reported import check_verbosity, reported
 from engine import __version__
-from engine.errors import SteadyPoseError, UsageError
-
-USAGE = 2
-Parameters = ParamSpec("Parameters")
-LOGGER = logging.getLogger(__name__)
+from engine.errors import UsageError
 
 cli = typer.Typer(
     name="steadypose",
@@ -31,26 +26,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-models_cli = typer.Typer(
-    help="List the models that can be named, show one, download published ones, remove them.",
-    no_args_is_help=True,
-)
 cli.add_typer(models_cli, name="models")
-
-
-def reported(command: Callable[Parameters, None]) -> Callable[Parameters, None]:
-    """Make a command print an error that is the user's to mend as one line and leave with exit code 2."""
-
-    @functools.wraps(command)
-    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except SteadyPoseError as error:
-            LOGGER.debug("nothing was started", exc_info=True)
-            make_console().print(f"error: {error}")
-            raise typer.Exit(USAGE) from None
-
-    return run
 
 
 def _print_version(wanted: bool) -> None:
@@ -124,7 +100,7 @@ def live(
     from app.takes import TakeOptions
     from engine.pipeline import build_settings
 
-    console, verbosity = make_console(), _verbosity(quiet, verbose)
+    console, verbosity = make_console(), check_verbosity(quiet, verbose)
     configure_logging(console, verbosity)
     settings = build_settings(
         {
@@ -158,6 +134,8 @@ def track(
     raw: options.Raw = False,
     keep_empty: options.KeepEmpty = False,
     long: options.Long = False,
+    formats: options.Formats = None,
+    plots: options.Plots = False,
     mode: options.ModeChoice = "auto",
     top_down_model: options.TopDownModel = "default-top-down",
     bottom_up_model: options.BottomUpModel = "default-bottom-up",
@@ -166,24 +144,45 @@ def track(
     threads: options.Threads = 0,
     find_interval: options.FindInterval = None,
     smoothing: options.Smoothing = "kalman",
+    offline: options.Offline = False,
+    fill_gap: options.FillGap = None,
+    min_track: options.MinTrack = None,
     fps: options.Fps = 30.0,
     stills: options.Stills = False,
+    decoder: options.Decoder = "software",
     max_people: options.MaxPeople = 30,
+    jobs: options.Jobs = 0,
+    resume: options.Resume = False,
+    ray: options.Ray = "",
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = 0,
 ) -> None:
     """Track people in files: writes CLIP.csv, CLIP.json and, with --video, CLIP.tracked.mp4 for each.
 
-    Inputs whose results would have the same name are refused before anything starts. Ctrl-C finishes the row
-    at hand and closes the files: what was computed stays.
+    Other formats and the report of --plots lie beside them. --offline writes live rows first and smooths them
+    once more when the last frame is known; docs/smoothing.md says what that gains.
+
+    Inputs whose results would have the same name are refused, the others done. Of several inputs
+    steadypose-batch.csv tells what came of each. Ctrl-C finishes the row at hand and closes the files; after
+    that, or a crash, the same command with --resume does what is left.
     """
     from app.batch import BatchOptions, run_batch
     from app.recording import WriteOptions
     from engine.pipeline import build_settings
+    from engine.sinks.formats import parse_formats
 
-    console, verbosity = make_console(), _verbosity(quiet, verbose)
+    console, verbosity = make_console(), check_verbosity(quiet, verbose)
     configure_logging(console, verbosity)
+    names = tuple(name for name in parse_formats(formats or []) if name != "csv")
+    if plots:
+        from app.report.canvas import check_plots
+
+        check_plots()
+    twice = {"fill_gap_s": fill_gap, "min_track_s": min_track}
+    given = {name: value for name, value in twice.items() if value is not None}
+    if given and not offline:
+        raise UsageError("--fill-gap and --min-track are for the second pass; add --offline")
     settings = build_settings(
         {
             "mode": mode,
@@ -194,16 +193,28 @@ def track(
             "threads": threads,
             "find_interval_s": find_interval,
             "max_people": max_people,
-            "smoothing": {"method": smoothing},
+            "smoothing": {"method": smoothing, **given},
         }
     )
     batch = BatchOptions(
         settings=settings,
         out=out,
+        ray=ray,
         video=video,
         fps=fps,
         stills=stills,
-        write=WriteOptions(raw=raw, keep_empty=keep_empty, long=long, overwrite=overwrite),
+        decoder=decoder,
+        jobs=jobs,
+        resume=resume,
+        plots=plots,
+        write=WriteOptions(
+            raw=raw,
+            keep_empty=keep_empty,
+            long=long,
+            overwrite=overwrite,
+            formats=names,
+            offline=offline,
+        ),
     )
     raise typer.Exit(run_batch(inputs, batch, console, verbosity))
 
@@ -219,58 +230,65 @@ def demo(
     """Track the bundled clip, write its results and compare them with the clip's exact truth."""
     from app.demo import run_demo
 
-    console, verbosity = make_console(), _verbosity(quiet, verbose)
+    console, verbosity = make_console(), check_verbosity(quiet, verbose)
     configure_logging(console, verbosity)
     raise typer.Exit(run_demo(out, video=video, console=console, verbosity=verbosity))
 
 
-@models_cli.command("list")
+@cli.command(no_args_is_help=True)
 @reported
-def models_list(json: options.JsonOnStdout = False) -> None:
-    """List the models: bundled, downloaded, and published ones that can be downloaded."""
-    from app.reports import print_models
-
-    configure_logging(make_console(), 0)
-    print_models(as_json=json)
-
-
-@models_cli.command("info", no_args_is_help=True)
-@reported
-def models_info(name: options.ModelName, json: options.JsonOnStdout = False) -> None:
-    """Show what is known of one model."""
-    from app.reports import print_model
-
-    print_model(name, as_json=json)
-
-
-@models_cli.command("download", no_args_is_help=True)
-@reported
-def models_download(
-    names: options.PublishedNames,
-    source: options.CheckpointFile = None,
-    keep_checkpoint: options.KeepCheckpoint = False,
+def convert(
+    results: options.Results,
+    out: options.Out,
+    formats: options.Formats = None,
+    track: options.Tracks = None,
+    px_per_metre: options.PxPerMetre = None,
+    overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = 0,
 ) -> None:
-    """Download published models and convert them; a download that was stopped goes on where it was.
-
-    STEADYPOSE_DATA_DIR says where they go, STEADYPOSE_MODEL_STORE the address of a mirror of the store.
-    """
-    from app.models import download_models
+    """Write results in other formats; docs/formats.md says what each holds and what opens it."""
+    from app.convert import run_convert
 
     console = make_console()
-    configure_logging(console, _verbosity(quiet, verbose))
-    code = download_models(names, source=source, keep=keep_checkpoint, console=console, quiet=quiet)
+    configure_logging(console, check_verbosity(quiet, verbose))
+    code = run_convert(
+        results,
+        formats or [],
+        out,
+        console,
+        tracks=track or [],
+        px_per_metre=px_per_metre,
+        overwrite=overwrite,
+        quiet=quiet,
+    )
     raise typer.Exit(code)
 
 
-@models_cli.command("remove", no_args_is_help=True)
+@cli.command(no_args_is_help=True)
 @reported
-def models_remove(names: options.DownloadedNames) -> None:
-    """Delete downloaded models; bundled ones stay."""
-    from app.models import remove_models
+def report(
+    results: options.Results,
+    out: options.ReportOut = None,
+    scale_points: options.ScalePoints = None,
+    height: options.BodyHeight = None,
+    facing: options.FacingChoice = "auto",
+    plots: options.Plots = False,
+    overwrite: options.Overwrite = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = 0,
+) -> None:
+    """Sum up each person of written results: CLIP.people.csv and CLIP.angles.csv; with --plots also pictures.
 
-    remove_models(names)
+    docs/angles.md defines every angle, speed and distance, and the scale with its error.
+    """
+    from app.report.command import run_report
+    from app.report.content import ReportOptions, choose_scale
+
+    console = make_console()
+    configure_logging(console, check_verbosity(quiet, verbose))
+    chosen = ReportOptions(scale=choose_scale(scale_points, height), facing=facing, plots=plots)
+    raise typer.Exit(run_report(results, chosen, console, out=out, overwrite=overwrite, quiet=quiet))
 
 
 @cli.command()
@@ -285,23 +303,43 @@ def doctor(json: options.JsonOnStdout = False) -> None:
 @cli.command()
 @reported
 def bench(
+    what: options.BenchSubject = "path",
     json: options.JsonFile = None,
     top_down_model: options.TopDownModel = "default-top-down",
     bottom_up_model: options.BottomUpModel = "default-bottom-up",
+    runtime: options.RuntimeChoice = "auto",
+    precision: options.PrecisionChoice = "auto",
     threads: options.Threads = 0,
     soak: options.Soak = None,
     window: options.Window = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = 0,
 ) -> None:
-    """Measure each stage and the whole path on the bundled clip, and the errors against the clip's truth."""
+    """Measure each stage and the whole path on the bundled clip, and the errors against the clip's truth.
+
+    With gpu, every stage and the whole on the NVIDIA GPU, for each runtime and precision that is not left to
+    auto, beside what its memory and its arithmetic allow at best. With smoothing, jitter, error and lag of
+    every way of smoothing, on simulated walkers and on the clip.
+    """
     from engine.pipeline import build_settings
 
     console = make_console()
-    configure_logging(console, _verbosity(quiet, verbose))
+    configure_logging(console, check_verbosity(quiet, verbose))
+    if sum((what != "path", window, soak is not None)) > 1:
+        raise UsageError("gpu, smoothing, --window and --soak exclude each other; give one of them")
+    if what == "path" and (runtime, precision) != ("auto", "auto"):
+        raise UsageError("--runtime and --precision are for gpu and smoothing; here every one is measured")
     named = {"top_down_model": top_down_model, "bottom_up_model": bottom_up_model, "threads": threads}
-    settings = build_settings(named).estimator
-    if window:
+    settings = build_settings(named | {"runtime": runtime, "precision": precision}).estimator
+    if what == "gpu":
+        from app.bench.gpu import run_gpu_bench
+
+        run_gpu_bench(settings, json_path=json, console=console)
+    elif what == "smoothing":
+        from app.bench.smoothing import run_smoothing_bench
+
+        run_smoothing_bench(settings, json_path=json, console=console)
+    elif window:
         from app.bench.window import run_window_bench
 
         run_window_bench(settings, json_path=json, console=console)
@@ -315,7 +353,26 @@ def bench(
         run_bench(settings, json_path=json, console=console)
 
 
-def _verbosity(quiet: bool, verbose: int) -> int:
-    if quiet and verbose:
-        raise UsageError("--quiet and --verbose exclude each other; give one of them")
-    return -1 if quiet else verbose
+@cli.command("evaluate-tracks", no_args_is_help=True)
+@reported
+def evaluate_tracks(
+    results: options.TrackResults,
+    truth: options.TrackTruth,
+    similarity: options.Similarity = "oks",
+    first_frame: options.FirstFrame = 0,
+    json: options.JsonFile = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = 0,
+) -> None:
+    """Measure results against the truth: HOTA, MOTA, IDF1, switches, fragments, error, jitter and lag.
+
+    One recording and one truth belong together whatever they are called, those of folders by their names.
+    """
+    from app.evaluate_tracks import run_evaluate_tracks
+
+    console = make_console()
+    configure_logging(console, check_verbosity(quiet, verbose))
+    code = run_evaluate_tracks(
+        results, truth, console, similarity=similarity, first_frame=first_frame, json_path=json
+    )
+    raise typer.Exit(code)

@@ -8,7 +8,8 @@ from app.batch import BatchOptions, run_batch
 from app.console import say
 from app.inputs import DEMO
 from app.recording import WriteOptions
-from app.truth import Match, TruthMatcher, read_truth
+from app.truth import Match, TruthMatcher
+from app.truth_files import read_truth
 from assets import demo_truth
 from engine.settings import TrackSettings
 from engine.skeleton import COCO17

@@ -1,8 +1,10 @@
 """What `doctor` prints, as text or as JSON."""
 
+from collections.abc import Iterator
+
 from app.console import say
 from app.tables import field_lines, text_table
-from engine.doctor import Diagnosis, diagnose
+from engine.doctor import Diagnosis, NvidiaReport, ParityReport, Problem, RuntimeReport, diagnose
 
 
 def print_doctor(*, as_json: bool) -> int:
@@ -13,7 +15,8 @@ def print_doctor(*, as_json: bool) -> int:
 
 
 def diagnosis_text(diagnosis: Diagnosis) -> str:
-    """Return a diagnosis as paragraphs: machine, packages, runtimes, models, problems with their remedies."""
+    """Return a diagnosis as paragraphs: machine, packages, GPUs, runtimes, models, advice, and
+    problems with their remedies."""
     memory = "unknown" if diagnosis.memory_gib is None else f"{diagnosis.memory_gib} GiB"
     cache = "writable" if diagnosis.cache_writable else "NOT writable"
     parts = [
@@ -28,6 +31,7 @@ def diagnosis_text(diagnosis: Diagnosis) -> str:
             ]
         ),
         field_lines([(name, number or "absent") for name, number in diagnosis.packages.items()]),
+        *_nvidia_parts(diagnosis.nvidia),
         text_table(
             ("runtime", "version", "works", "sees"),
             [
@@ -44,6 +48,9 @@ def diagnosis_text(diagnosis: Diagnosis) -> str:
             ],
         ),
     ]
+    missing = [_why_not(runtime) for runtime in diagnosis.runtimes if not runtime.works]
+    if missing:
+        parts.append("\n".join(missing))
     runs = [
         (str(model.about["name"]), run.runtime, run.precision, f"{run.latency_ms:.1f} ms")
         for model in diagnosis.models
@@ -58,6 +65,69 @@ def diagnosis_text(diagnosis: Diagnosis) -> str:
         parts.append(text_table(("model", "runtime", "precision", "fastest of 5"), runs))
     if differences:
         parts.append(text_table(("model", "first", "second", "largest gap", "mean gap"), differences))
-    problems = [f"problem: {problem.what}\n    mend: {problem.remedy}" for problem in diagnosis.problems]
-    parts.append("\n".join(problems) or "nothing is amiss")
+    parity = [_parity_row(found) for model in diagnosis.models for found in model.parity]
+    if parity:
+        parts.append(
+            text_table(("model", "runtime", "precision", "values (allowed)", "px (allowed)", "same"), parity)
+        )
+    parts += ["\n".join(_remedies("advice", "do", diagnosis.advice))] if diagnosis.advice else []
+    parts.append("\n".join(_remedies("problem", "mend", diagnosis.problems)) or "nothing is amiss")
     return "\n\n".join(parts)
+
+
+def _why_not(runtime: RuntimeReport) -> str:
+    error = runtime.error or "does not work"
+    if runtime.install is None or runtime.version is not None or runtime.install in error:
+        return f"{runtime.name}: {error}"
+    return f"{runtime.name}: {error}\n    get it: {runtime.install}"
+
+
+def _remedies(kind: str, verb: str, problems: list[Problem]) -> Iterator[str]:
+    for problem in problems:
+        yield f"{kind}: {problem.what}\n    {verb}: {problem.remedy}"
+
+
+def _nvidia_parts(nvidia: NvidiaReport) -> Iterator[str]:
+    """Yield driver and packages, GPUs, and kernels beside their twins, as far as there are any."""
+    driver = nvidia.driver or ("of unknown release" if nvidia.cuda else "absent")
+    yield field_lines(
+        [
+            ("nvidia driver", f"{driver}, CUDA {nvidia.cuda}" if nvidia.cuda else driver),
+            *((name, number or "absent") for name, number in nvidia.packages.items()),
+            *((("gpu path", f"not usable: {nvidia.problem}"),) if nvidia.gpus and nvidia.problem else ()),
+        ]
+    )
+    if nvidia.gpus:
+        rows = [
+            (gpu.index, gpu.name, gpu.compute_capability, f"{gpu.memory_gib:.1f} GiB") for gpu in nvidia.gpus
+        ]
+        yield text_table(("gpu", "name", "SM", "memory"), rows)
+    if nvidia.kernels:
+        yield text_table(
+            ("kernel", "type", "differs by (allowed)", "of", "same"),
+            [
+                (
+                    check.kernel,
+                    check.dtype,
+                    f"{_number(check.maximum)} ({check.tolerance:g})",
+                    check.unit,
+                    "yes" if check.passed else "NO",
+                )
+                for check in nvidia.kernels
+            ],
+        )
+
+
+def _parity_row(found: ParityReport) -> tuple[str, ...]:
+    return (
+        found.model,
+        found.runtime,
+        found.precision,
+        f"{_number(found.maximum)} ({found.allowed_maximum:g})",
+        f"{_number(found.keypoint_px)} ({found.allowed_keypoint_px:g})",
+        "yes" if found.passed else "NO",
+    )
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.2g}"

@@ -1,7 +1,8 @@
 """What `track` was given, turned into single inputs, each with the stem that names its output files."""
 
+import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
@@ -13,10 +14,14 @@ from engine.sources import is_live
 from engine.sources.address import mask_address
 from engine.sources.images import list_images, natural_key
 
+LOGGER = logging.getLogger(__name__)
+
 DEMO = "demo"
 NETWORK = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 """What addresses begin with."""
 TRACKED_SUFFIX = ".tracked.mp4"
+REPORT_STEM = "steadypose-batch"
+"""What the summary of a batch is called."""
 VIDEO_SUFFIXES = frozenset(
     (".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf",
      ".ogv", ".ts", ".vob", ".webm", ".wmv")
@@ -74,20 +79,40 @@ def request_for(text: str) -> SourceRequest:
     return SourceRequest(Path(text), Path(text).name or text)
 
 
-def check_distinct(inputs: Iterable[TrackInput]) -> None:
-    """Refuse inputs whose outputs would have the same names, upper and lower case taken as equal.
+def set_apart(inputs: Sequence[TrackInput]) -> tuple[list[TrackInput], dict[Path, str]]:
+    """Take out inputs whose outputs would have the same names, upper and lower case taken as equal.
 
-    Raises:
-        UsageError: two inputs have the same stem.
+    Returns:
+        The inputs that have a name of their own, and of each of the others its path and what to do.
     """
-    by_stem: dict[str, TrackInput] = {}
+    by_stem: dict[str, list[TrackInput]] = {}
     for item in inputs:
-        other = by_stem.setdefault(item.stem.casefold(), item)
-        if other is not item:
-            raise UsageError(
-                f"{other.label} and {item.label} would both be written to {item.stem}.csv; "
+        by_stem.setdefault(item.stem.casefold(), []).append(item)
+    refused: dict[Path, str] = {}
+    for stem, group in by_stem.items():
+        for item in group if len(group) > 1 else ():
+            other = next(one for one in group if one is not item)
+            refused[item.path] = (
+                f"{item.label} and {other.label} would both be written to {item.stem}.csv; "
                 "track them in two runs with different --out, or rename one"
             )
+        if stem == REPORT_STEM:
+            refused[group[0].path] = (
+                f"{group[0].label} would be written to {REPORT_STEM}.csv, where the summary of the batch "
+                "goes; rename it"
+            )
+    return [item for item in inputs if item.path not in refused], refused
+
+
+def count_bytes(path: Path) -> int:
+    """Return the size of a file or of the images in a folder, at least 1."""
+    try:
+        files = list_images(path) if path.is_dir() else [path]
+        return max(1, sum(file.stat().st_size for file in files))
+    except OSError as error:
+        # Only for the share of the whole: that the file cannot be read is told when its turn comes.
+        LOGGER.debug("the size of %s is not known: %s", path, error)
+        return 1
 
 
 def _expand(text: str) -> list[TrackInput]:

@@ -1,10 +1,10 @@
 """What this machine and this software are, in words, for the head of a benchmark."""
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 
 from engine import __version__
 from engine.doctor import cpu_name, usable_cores
+from engine.packages import installed_versions
 
 SPEED_PACKAGES = ("numpy", "opencv-python", "opencv-python-headless", "av", "openvino", "onnxruntime")
 """Packages on which speed depends."""
@@ -12,13 +12,7 @@ SPEED_PACKAGES = ("numpy", "opencv-python", "opencv-python-headless", "av", "ope
 
 def package_versions() -> dict[str, str]:
     """Return the versions of the packages on which speed depends; absent ones are left out."""
-    found = {}
-    for name in SPEED_PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return installed_versions(SPEED_PACKAGES)
 
 
 def describe_machine() -> dict[str, object]:

@@ -1,11 +1,11 @@
 """Every option of the command line once: its type, its spelling and its line of help."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from engine.settings import Mode, Precision, RuntimeName, SmoothingMethod
+from engine.settings import Mode, Precision, RuntimeName, SmoothingMethod, VideoDecoder
 
 Inputs = Annotated[
     list[str],
@@ -48,6 +48,81 @@ DemoVideo = Annotated[
 Raw = Annotated[bool, typer.Option("--raw", help="Add the keypoints before smoothing to the CSV.")]
 KeepEmpty = Annotated[bool, typer.Option("--keep-empty", help="Write a row for frames without people.")]
 Long = Annotated[bool, typer.Option("--long", help="One row per keypoint instead of one per person.")]
+Results = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RESULTS",
+        show_default=False,
+        help="CSVs that `track` or `live` wrote; folders of them; patterns like 'out/*.csv'.",
+    ),
+]
+Formats = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format",
+        metavar="NAME[,NAME]",
+        show_default=False,
+        help="csv-long, parquet, coco, openpose, posetrack, deeplabcut, sleap, trc, mot, sto or c3d; "
+        "several with commas or by giving it again.",
+    ),
+]
+Tracks = Annotated[
+    list[int] | None,
+    typer.Option("--track", metavar="ID", show_default=False, help="Only this person; may be given again."),
+]
+PxPerMetre = Annotated[
+    float | None,
+    typer.Option(
+        metavar="PX",
+        show_default="lengths in pixels",
+        help="Pixels per metre where the people are, for trc and c3d.",
+    ),
+]
+ReportOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        show_default="beside the CSV",
+        help="Folder for the files; made where it is missing.",
+    ),
+]
+ScalePoints = Annotated[
+    str | None,
+    typer.Option(
+        metavar="x1,y1,x2,y2=METRES",
+        show_default="lengths in pixels",
+        help="Two points of the frame, in pixels, and the metres between them.",
+    ),
+]
+BodyHeight = Annotated[
+    str | None,
+    typer.Option(
+        "--height",
+        metavar="ID=METRES",
+        show_default=False,
+        help="Height of one person, shoes included, who is upright in part of the frames.",
+    ),
+]
+FacingChoice = Annotated[
+    Literal["auto", "left", "right"],
+    typer.Option(
+        "--facing",
+        help="Where people look in the picture, which flexion needs; auto finds it by their walking.",
+    ),
+]
+Plots = Annotated[
+    bool, typer.Option("--plots", help="Also draw paths, speeds, angles and who was visible: PNG and HTML.")
+]
+Ray = Annotated[
+    str,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        show_default=False,
+        help="Spread the inputs over a Ray cluster: HOST:PORT of its head, auto, or local.",
+    ),
+]
 ModeChoice = Annotated[Mode, typer.Option(help="How people are found.")]
 TopDownModel = Annotated[str, typer.Option(metavar="MODEL", help="Zoo name or ONNX file.")]
 BottomUpModel = Annotated[
@@ -66,9 +141,49 @@ FindInterval = Annotated[
     ),
 ]
 Smoothing = Annotated[SmoothingMethod, typer.Option(help="Filter of each keypoint.")]
+Offline = Annotated[
+    bool, typer.Option("--offline", help="Smooth once more with the whole recording known; files only.")
+]
+FillGap = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        min=0,
+        show_default="0.5",
+        help="With --offline: a keypoint unseen for at most so long is interpolated.",
+    ),
+]
+MinTrack = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        min=0,
+        show_default="0.3",
+        help="With --offline: people seen for a shorter time are dropped.",
+    ),
+]
 Fps = Annotated[float, typer.Option(help="Frame rate of image folders.")]
 Stills = Annotated[
     bool, typer.Option("--stills", help="Take the images of a folder as independent pictures.")
+]
+Decoder = Annotated[
+    VideoDecoder,
+    typer.Option(help="Where video files are decoded: nvdec is an NVIDIA GPU; auto takes it where it can."),
+]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="N",
+        help="Inputs done at once, each in a process of its own; 0 takes what suits cores and inputs.",
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Skip what is done, by content, settings and models; do again what was begun or is of others.",
+    ),
 ]
 MaxPeople = Annotated[int, typer.Option(min=1, help="At most this many people per frame.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist already.")]
@@ -86,6 +201,23 @@ Verbose = Annotated[
 ModelName = Annotated[
     str, typer.Argument(metavar="NAME", show_default=False, help="Zoo name, alias or ONNX file.")
 ]
+CompileRuntime = Annotated[
+    Literal["auto", "tensorrt", "tensorrt-rtx"],
+    typer.Option(help="What the plan is for; auto takes TensorRT where it is installed, else TensorRT-RTX."),
+]
+CompilePrecision = Annotated[
+    Literal["auto", "fp32", "fp16", "int8"], typer.Option(help="Arithmetic of the plan; auto is fp16.")
+]
+CalibrationFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibration",
+        metavar="DIR",
+        show_default="the demo clip",
+        help="Pictures like those the model will see, from which int8 takes its ranges.",
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Build it even if it is there already.")]
 PublishedNames = Annotated[
     list[str],
     typer.Argument(metavar="NAME", show_default=False, help="Published models, as `models list` names them."),
@@ -116,6 +248,14 @@ Window = Annotated[
         "--window", help="Instead: open the desktop app on the demo clip and measure what it shows and when."
     ),
 ]
+BenchSubject = Annotated[
+    Literal["path", "gpu", "smoothing"],
+    typer.Argument(
+        metavar="[WHAT]",
+        help="path: stages, networks, the whole and its errors; gpu: every stage on the NVIDIA GPU; "
+        "smoothing: jitter, error and lag of every way of it.",
+    ),
+]
 Soak = Annotated[
     float | None,
     typer.Option(
@@ -123,4 +263,27 @@ Soak = Annotated[
         show_default=False,
         help="Instead: track so many minutes of video made of the demo clip and watch the memory.",
     ),
+]
+TrackResults = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RESULTS",
+        show_default=False,
+        help="A CSV that track or live wrote, its sidecar beside it, or a folder of them.",
+    ),
+]
+TrackTruth = Annotated[
+    Path,
+    typer.Argument(
+        metavar="TRUTH",
+        show_default=False,
+        help="A CSV, a COCO file with track ids, a PoseTrack18 file, or a folder of them.",
+    ),
+]
+Similarity = Annotated[
+    Literal["oks", "iou"],
+    typer.Option(help="What makes two people the same: their poses (oks) or their boxes (iou), from 0.5 on."),
+]
+FirstFrame = Annotated[
+    int, typer.Option(metavar="N", help="Number that the truth gives the first frame of a source.")
 ]

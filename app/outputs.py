@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
+from shutil import rmtree
 from tempfile import NamedTemporaryFile
 
 from app.inputs import TRACKED_SUFFIX, TrackInput
@@ -65,6 +67,22 @@ def check_inputs_kept(
         for path in paths.all:
             if path.resolve() in sources:
                 raise UsageError(f"{path} is an input and would be written over; {remedy}")
+
+
+def clear_parts(paths: Iterable[Path]) -> None:
+    """Delete what a killed run was writing beside these files: parts that never took their places.
+
+    The parts of all files whose names begin with that of a given one and a dot are among them.
+
+    Raises:
+        UsageError: one cannot be deleted.
+    """
+    for path in paths:
+        for part in path.parent.glob(f".{escape(path.stem)}.*.part*"):
+            try:
+                rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+            except OSError as error:
+                raise UsageError(f"{part} cannot be deleted: {error.strerror or error}") from error
 
 
 def check_absent(paths: OutputPaths) -> None:

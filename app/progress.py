@@ -1,14 +1,14 @@
 """Progress of a run on stderr: a live bar on a terminal, plain lines now and then elsewhere, or nothing."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
-from rich.text import Text
 
 from app.console import duration
 
@@ -22,7 +22,10 @@ Clock = Callable[[], float]
 
 
 class Reporter(Protocol):
-    """What the batch tells of its progress; a context manager around all inputs."""
+    """What the batch tells of its progress; a context manager around all inputs.
+
+    Inputs have numbers (`key`), as several may be at work at once.
+    """
 
     def __enter__(self) -> Self: ...
 
@@ -30,15 +33,19 @@ class Reporter(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def start(self, name: str, total: int | None) -> None:
-        """A new input begins; `total` is its number of frames, None where it is not known."""
+    def expect(self, sizes: Mapping[int, int]) -> None:
+        """These inputs will come, each of so many bytes."""
         ...
 
-    def advance(self, frames: int, people: int) -> None:
+    def start(self, name: str, total: int | None, key: int = 0) -> None:
+        """An input begins; `total` is its number of frames, None where it is not known."""
+        ...
+
+    def advance(self, frames: int, people: int, key: int = 0) -> None:
         """So many `frames` of the input are done in all, with so many `people` in the last one."""
         ...
 
-    def finish(self) -> None:
+    def finish(self, key: int = 0) -> None:
         """The input is over, well or not."""
         ...
 
@@ -61,6 +68,55 @@ class RateMeter:
         return (frames - before) / span if span > 0 else 0.0
 
 
+class Whole:
+    """How far a batch is: by the bytes of its inputs, as lengths are not known before inputs are opened."""
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._sizes: dict[int, int] = {}
+        self._shares: dict[int, float] = {}
+        self._done = 0
+        self._since_s: float | None = None
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one input."""
+        return len(self._sizes) > 1
+
+    def expect(self, sizes: Mapping[int, int]) -> None:
+        """Take note of all inputs that will come."""
+        self._sizes = dict(sizes)
+
+    def start(self) -> None:
+        """Take note that an input begins; time is counted from the first on."""
+        if self._since_s is None:
+            self._since_s = self._clock()
+
+    def advance(self, key: int, frames: int, total: int | None) -> None:
+        """Take note that so many frames of an input are done."""
+        self._shares[key] = min(frames / total, 1.0) if total else 0.0
+
+    def finish(self, key: int) -> None:
+        """Take note that an input is over."""
+        self._shares[key] = 1.0
+        self._done += 1
+
+    @property
+    def share(self) -> float:
+        """Share of all bytes that are done, 0 to 1."""
+        size = sum(self._sizes.values())
+        done = sum(self._shares.get(key, 0.0) * bytes_ for key, bytes_ in self._sizes.items())
+        return done / size if size else 0.0
+
+    def text(self) -> str:
+        """Return inputs done, share, and the time left at the mean rate so far."""
+        share = self.share
+        parts = [f"{self._done}/{len(self._sizes)} files ({int(100 * share)} %)"]
+        if share > 0 and self._since_s is not None:
+            parts.append(f"ETA {duration((self._clock() - self._since_s) * (1 - share) / share)}")
+        return ", ".join(parts)
+
+
 class SilentReporter:
     """Says nothing."""
 
@@ -72,105 +128,155 @@ class SilentReporter:
     ) -> None:
         return
 
-    def start(self, name: str, total: int | None) -> None:
+    def expect(self, sizes: Mapping[int, int]) -> None:
         """Say nothing."""
 
-    def advance(self, frames: int, people: int) -> None:
+    def start(self, name: str, total: int | None, key: int = 0) -> None:
         """Say nothing."""
 
-    def finish(self) -> None:
+    def advance(self, frames: int, people: int, key: int = 0) -> None:
         """Say nothing."""
+
+    def finish(self, key: int = 0) -> None:
+        """Say nothing."""
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    """An input that is at work. task: its row among the bars, where there are any."""
+
+    name: str
+    total: int | None
+    meter: RateMeter
+    last_s: float
+    task: TaskID
 
 
 class PlainReporter(SilentReporter):
-    """A plain line every `PLAIN_INTERVAL_S`, for logs and pipes; no control codes."""
+    """A plain line per input every `PLAIN_INTERVAL_S`, for logs and pipes; no control codes.
+
+    Where there are several inputs, the line ends with how far all of them are.
+    """
 
     def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
         self._console = console
         self._clock = clock
-        self._name = ""
-        self._total: int | None = None
-        self._meter = RateMeter(clock)
-        self._last_s = clock()
+        self._running: dict[int, _Running] = {}
+        self._whole = Whole(clock)
 
-    def start(self, name: str, total: int | None) -> None:
+    def expect(self, sizes: Mapping[int, int]) -> None:
+        """Take note of all inputs."""
+        self._whole.expect(sizes)
+
+    def start(self, name: str, total: int | None, key: int = 0) -> None:
         """Begin counting; the first line comes after one interval."""
-        self._name, self._total = name, total
-        self._meter, self._last_s = RateMeter(self._clock), self._clock()
+        self._whole.start()
+        self._running[key] = _Running(name, total, RateMeter(self._clock), self._clock(), TaskID(0))
 
-    def advance(self, frames: int, people: int) -> None:
+    def advance(self, frames: int, people: int, key: int = 0) -> None:
         """Write a line where the last one is an interval ago."""
-        now = self._clock()
-        if now - self._last_s < PLAIN_INTERVAL_S:
+        running = self._running.get(key)
+        if running is None:
             return
-        self._last_s = now
-        rate = self._meter.update(frames)
-        self._console.print(f"{self._name}: {progress_text(frames, self._total, rate, people)}")
+        self._whole.advance(key, frames, running.total)
+        now = self._clock()
+        if now - running.last_s < PLAIN_INTERVAL_S:
+            return
+        running.last_s = now
+        text = progress_text(frames, running.total, running.meter.update(frames), people)
+        whole = f"; all: {self._whole.text()}" if self._whole.several else ""
+        self._console.print(f"{running.name}: {text}{whole}")
+
+    def finish(self, key: int = 0) -> None:
+        """Forget the input."""
+        self._running.pop(key, None)
+        self._whole.finish(key)
 
 
 class BarReporter(SilentReporter):
-    """A live bar with frames, rate, people now and the time that is left; gone when its input is over."""
+    """A live bar per input at work, with frames, rate, people now and the time that is left.
+
+    Where there are several inputs, a last bar tells of all. A bar is gone when its input is over.
+    """
 
     def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
         self._console = console
         self._clock = clock
-        self._meter = RateMeter(clock)
         self._progress: Progress | None = None
-        self._task = TaskID(0)
-        self._last_s = 0.0
+        self._running: dict[int, _Running] = {}
+        self._whole = Whole(clock)
+        self._whole_task: TaskID | None = None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.finish()
+        self._running.clear()
+        self._stop()
 
-    def start(self, name: str, total: int | None) -> None:
+    def expect(self, sizes: Mapping[int, int]) -> None:
+        """Take note of all inputs."""
+        self._whole.expect(sizes)
+
+    def start(self, name: str, total: int | None, key: int = 0) -> None:
         """Show a fresh bar; it pulses where the number of frames is not known."""
-        self.finish()
-        self._meter, self._last_s = RateMeter(self._clock), self._clock()
+        self._whole.start()
+        progress = self._progress or self._open()
+        if self._whole_task is not None:
+            progress.remove_task(self._whole_task)  # It is put back, below the new one.
+        task = progress.add_task(shorten(name, NAME_WIDTH), total=total, text=progress_text(0, total, 0.0, 0))
+        self._running[key] = _Running(name, total, RateMeter(self._clock), 0.0, task)
+        if self._whole.several:
+            self._whole_task = progress.add_task("all", total=1.0, text=self._whole.text())
+            progress.update(self._whole_task, completed=self._whole.share)
+
+    def advance(self, frames: int, people: int, key: int = 0) -> None:
+        """Move the bars, at most every `BAR_INTERVAL_S`."""
+        running = self._running.get(key)
+        if running is None or self._progress is None:
+            return
+        self._whole.advance(key, frames, running.total)
+        now = self._clock()
+        if now - running.last_s < BAR_INTERVAL_S:
+            return
+        running.last_s = now
+        text = progress_text(frames, running.total, running.meter.update(frames), people)
+        self._progress.update(running.task, completed=frames, text=text)
+        if self._whole_task is not None:
+            self._progress.update(self._whole_task, completed=self._whole.share, text=self._whole.text())
+
+    def finish(self, key: int = 0) -> None:
+        """Take the bar away."""
+        self._whole.finish(key)
+        running = self._running.pop(key, None)
+        if running is not None and self._progress is not None:
+            self._progress.remove_task(running.task)
+        if not self._running:
+            self._stop()
+
+    def _open(self) -> Progress:
         # Redirection would send to this console what is meant for stdout.
         self._progress = Progress(
             TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
             BarColumn(bar_width=BAR_WIDTH),
-            _StatusColumn(table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[text]}", markup=False, table_column=Column(no_wrap=True)),
             console=self._console,
             transient=True,
             refresh_per_second=1 / BAR_INTERVAL_S,
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._task = self._progress.add_task(shorten(name, NAME_WIDTH), total=total, rate=0.0, people=0)
         self._progress.start()
+        return self._progress
 
-    def advance(self, frames: int, people: int) -> None:
-        """Move the bar, at most every `BAR_INTERVAL_S`."""
-        now = self._clock()
-        if self._progress is None or now - self._last_s < BAR_INTERVAL_S:
-            return
-        self._last_s = now
-        rate = self._meter.update(frames)
-        self._progress.update(self._task, completed=frames, rate=rate, people=people)
-
-    def finish(self) -> None:
-        """Take the bar away."""
+    def _stop(self) -> None:
         if self._progress is not None:
             self._progress.stop()
-            self._progress = None
+            self._progress, self._whole_task = None, None
 
 
 def shorten(name: str, width: int) -> str:
     """Return the end of a name that is too long, which tells more than its beginning."""
     return name if len(name) <= width else "…" + name[len(name) - width + 1 :]
-
-
-class _StatusColumn(ProgressColumn):
-    """The words to the right of the bar."""
-
-    def render(self, task: Task) -> Text:
-        """Return the words for one task."""
-        total = None if task.total is None else round(task.total)
-        rate, people = float(task.fields["rate"]), int(task.fields["people"])
-        return Text(progress_text(round(task.completed), total, rate, people))
 
 
 def progress_text(frames: int, total: int | None, rate: float, people: int) -> str:

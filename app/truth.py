@@ -1,19 +1,16 @@
-"""The exact truth of the demo clip, and how well tracked people match it.
+"""True people, and how well tracked people of the demo clip match them.
 
 People are matched frame by frame as in CLEAR MOT (Bernardin and Stiefelhagen 2008): a pair of the last frame
 stays together while it still fits, the rest are paired by optimal assignment.
 """
 
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from engine.errors import SourceError
 from engine.skeleton import Skeleton
 from engine.structures import Float, TrackedPerson
 from engine.tracking.oks import oks_matrix
@@ -26,7 +23,7 @@ MIN_VISIBLE = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TruePerson:
-    """One person in one frame, as drawn.
+    """One person in one frame, as drawn or labelled.
 
     keypoints: (K, 2) float32 frame px; visibility: (K,) 0 outside the frame, 1 hidden, 2 visible;
     bbox: (4,) float32 xyxy of the part inside the frame, NaN where nothing is.
@@ -65,27 +62,6 @@ class Match:
     def recall(self) -> float:
         """Share of what could be seen that was found."""
         return self.found / self.countable if self.countable else 0.0
-
-
-def read_truth(path: Path, skeleton: Skeleton) -> dict[int, list[TruePerson]]:
-    """Read the truth of a rendered clip: frame index to the people in it.
-
-    Raises:
-        SourceError: the file is missing, or lacks a keypoint of `skeleton`.
-    """
-    if not path.is_file():
-        raise SourceError(f"the truth of the demo clip, {path}, is missing; install the package again")
-    frames: dict[int, list[TruePerson]] = {}
-    with path.open(newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            try:
-                person = _true_person(row, skeleton)
-            except KeyError as error:
-                raise SourceError(
-                    f"{path} has no column {error}; it does not fit skeleton {skeleton.name!r}"
-                ) from error
-            frames.setdefault(int(row["frame"]), []).append(person)
-    return frames
 
 
 class TruthMatcher:
@@ -162,17 +138,3 @@ class TruthMatcher:
         areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
         tracked = np.stack([person.keypoints for person in people])
         return oks_matrix([true.keypoints for true in truths], tracked, self._sigmas, areas, valid)
-
-
-def _true_person(row: dict[str, str], skeleton: Skeleton) -> TruePerson:
-    points = [[float(row[f"{name}_x"]), float(row[f"{name}_y"])] for name in skeleton.keypoints]
-    return TruePerson(
-        track_id=int(row["track_id"]),
-        keypoints=np.asarray(points, np.float32),
-        visibility=np.asarray([int(row[f"{name}_visibility"]) for name in skeleton.keypoints]),
-        bbox=_floats(row[f"bbox_{side}"] for side in ("x1", "y1", "x2", "y2")),
-    )
-
-
-def _floats(texts: Iterable[str]) -> Float:
-    return np.asarray([float(text) if text else np.nan for text in texts], np.float32)

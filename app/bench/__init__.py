@@ -1,1 +1,1 @@
-"""Benchmarks of `steadypose bench`; `report` runs them all, `soak` watches the memory."""
+"""Benchmarks of `steadypose bench`: `report` is the usual one, then `gpu`, `window` and `soak` for memory."""

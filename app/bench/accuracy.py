@@ -5,17 +5,20 @@ from pathlib import Path
 
 import numpy as np
 
-from app.truth import Match, TruePerson, TruthMatcher, read_truth
+from app.truth import Match, TruePerson, TruthMatcher
+from app.truth_files import read_truth
 from engine.errors import UsageError
 from engine.metrics.jitter import lag_s, rms_error, rms_jitter
 from engine.metrics.mot import MotFigures, MotMeter
 from engine.skeleton import COCO17
-from engine.structures import Float, Result, TrackedPerson
+from engine.structures import Float, KeypointState, Result, TrackedPerson
 
 
 @dataclass(frozen=True, slots=True)
 class Smoothness:
     """What smoothing does to the visible keypoints of matched people, over those seen in the frame.
+
+    Those flagged as swapped are left out: they leap to the other side and back as measured.
 
     jitter and error are RMS px against the truth, of the keypoints as decoded (raw) and as smoothed; lag is
     how late the smoothed and the raw ones come.
@@ -145,7 +148,7 @@ def _aligned(true: TruePerson | None, person: TrackedPerson | None) -> tuple[Flo
     if true is None or person is None:
         return nothing, nothing, nothing
     usable = (true.visibility == 2) & np.isfinite(person.raw_keypoints).all(axis=1)
-    usable &= np.isfinite(person.keypoints).all(axis=1)
+    usable &= np.isfinite(person.keypoints).all(axis=1) & (person.state != KeypointState.SWAPPED)
     rows = (true.keypoints, person.raw_keypoints, person.keypoints)
     first, second, third = (np.where(usable[:, None], row, np.nan).astype(np.float32) for row in rows)
     return first, second, third

@@ -2,7 +2,7 @@
 
 import platform
 from html import escape
-from importlib.metadata import PackageNotFoundError, metadata, version
+from importlib.metadata import metadata
 
 from PySide6.QtCore import QCoreApplication, QSize, Qt, qVersion
 from PySide6.QtGui import QAction, QGuiApplication
@@ -21,6 +21,7 @@ from app.desktop.figures import scaled
 from app.desktop.icons import icon
 from engine import __version__
 from engine.live_values import LiveNumbers, SessionStatus
+from engine.packages import installed_versions
 
 PACKAGES = ("PySide6-Essentials", "openvino", "onnxruntime", "opencv-python", "av", "numpy", "pyqtgraph")
 _ICON_PX = 80
@@ -28,13 +29,7 @@ _ICON_PX = 80
 
 def package_versions() -> dict[str, str]:
     """Return what is installed of the packages that matter to the window."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions
+    return installed_versions(PACKAGES)
 
 
 def package_licence(package: str) -> str:

@@ -12,7 +12,7 @@ from app.desktop.stage_mapping import StageMap
 from app.desktop.stage_pen import Pen
 from engine.sinks.drawing import OPACITIES, PREDICTED_FADE
 from engine.skeleton import Skeleton
-from engine.structures import Float, KeypointState, TrackedPerson
+from engine.structures import SEEN_STATES, Float, KeypointState, TrackedPerson
 
 
 def paint_person(
@@ -31,7 +31,7 @@ def paint_person(
     points = place.to_view(person.keypoints)
     limit = 8.0 * max(place.bounds[2:])
     shown = (person.state != KeypointState.MISSING) & (np.abs(points) < limit).all(axis=1)
-    predicted = person.state == KeypointState.PREDICTED
+    predicted = ~np.isin(person.state, SEEN_STATES)
     steps = _opacity_steps(np.where(predicted, PREDICTED_FADE, 1.0) * person.scores)
     where = [QPointF(x, y) for x, y in np.where(shown[:, None], points, 0.0).tolist()]
     seen, faint, hollow = shown.tolist(), steps.tolist(), predicted.tolist()

@@ -1,0 +1,76 @@
+"""What may be written beside CSV, sidecar and video of an input: other formats, and the report with plots."""
+
+import shutil
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from glob import escape
+from pathlib import Path
+
+from app.inputs import REPORT_STEM, TrackInput
+from app.report.files import REPORT_SUFFIXES
+from engine.sinks.formats import FORMATS, find_outputs
+
+
+def stem_of(csv: Path) -> Path:
+    """Return folder and name of an input's results without a suffix, ``out/clip``."""
+    return csv.with_name(csv.name.removesuffix(".csv"))
+
+
+def arriving(formats: Iterable[str]) -> list[str]:
+    """Return the formats that are written as frames arrive."""
+    return [name for name in formats if FORMATS[name].arriving]
+
+
+def is_table_beside(path: Path) -> bool:
+    """Return whether a CSV is a table beside results that are there, by its name: no recording itself."""
+    if path.name == f"{REPORT_STEM}.csv":
+        return True
+    tables = [suffix for suffix in _suffixes(FORMATS, plots=True) if suffix.endswith(".csv")]
+    return any(
+        path.name.endswith(suffix) and path.with_name(f"{path.name.removesuffix(suffix)}.csv").is_file()
+        for suffix in tables
+    )
+
+
+def refuse_clashes(
+    items: Sequence[TrackInput], formats: Iterable[str], *, plots: bool = False
+) -> dict[Path, str]:
+    """Return the inputs whose results would be called as other files of another input, and what to do."""
+    owners = {
+        f"{item.stem}{suffix}".casefold(): item
+        for item in items
+        for suffix in _suffixes(formats, plots=plots)
+    }
+    refused: dict[Path, str] = {}
+    for item in items:
+        for name in (f"{item.stem}.csv", f"{item.stem}.json"):
+            owner = owners.get(name.casefold())
+            if owner is not None and item.path not in refused:
+                refused[item.path] = (
+                    f"{item.label} would be written to {name}, and so would what is made of {owner.label}; "
+                    "track them in two runs with different --out, or rename one"
+                )
+    return refused
+
+
+def _suffixes(formats: Iterable[str], *, plots: bool) -> list[str]:
+    """Return what the names of extra files end with, ``*`` standing for the number of a track."""
+    own = [suffix for name in formats if name != "csv" for suffix in FORMATS[name].suffixes]
+    return own + list(REPORT_SUFFIXES if plots else ())
+
+
+def find_extras(csv: Path, formats: Iterable[str], *, plots: bool = False) -> list[Path]:
+    """Return the files and folders of some formats, and of a report, that are there beside a CSV."""
+    stem = stem_of(csv)
+    return [
+        path
+        for suffix in _suffixes(formats, plots=plots)
+        for path in sorted(stem.parent.glob(escape(stem.name) + suffix))
+    ]
+
+
+def remove_arriving(csv: Path, formats: Iterable[str]) -> None:
+    """Delete what was begun of the formats that are written as frames arrive."""
+    for path in find_outputs(arriving(formats), stem_of(csv)):
+        with suppress(OSError):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
