@@ -72,6 +72,13 @@ def test_every_command_explains_itself(invoke: Invoke, command: str):
         (("track", "clip.mp4", "--out", "out", "--fps", "nan"), "--fps must be a number above 0"),
         (("track", "clip.mp4", "--out", "out", "-q", "-v"), "--quiet and --verbose exclude each other"),
         (("bench", "--soak", "0"), "--soak must be above 0"),
+        (("bench", "gpu", "--window"), "gpu, smoothing, --window and --soak exclude each other"),
+        (("bench", "--runtime", "tensorrt"), "--runtime and --precision are for gpu and smoothing"),
+        (("bench", "gpu", "--runtime", "openvino"), "openvino"),
+        (
+            ("models", "compile", "default-top-down", "--calibration", "."),
+            "calibration pictures are for precision int8",
+        ),
         (("models", "info", "no-such-model"), "no model called 'no-such-model'"),
     ],
 )
@@ -99,3 +106,15 @@ def test_neither_torch_nor_training_comes_with_the_command_line():
         "sys.exit(bool({'torch', 'train'} & set(sys.modules)))\n"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+
+
+def test_bench_smoothing_is_given_what_was_asked_for(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    asked = []
+    monkeypatch.setattr(
+        "app.bench.smoothing.run_smoothing_bench",
+        lambda settings, *, json_path, console: asked.append((settings.runtime, json_path)),
+    )
+    result = invoke("bench", "smoothing", "--runtime", "onnxruntime", "--json", tmp_path / "smoothing.json")
+    assert result.exit_code == 0 and asked == [("onnxruntime", tmp_path / "smoothing.json")]

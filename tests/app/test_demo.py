@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from typer.testing import Result
 
-from app.truth import TruePerson, read_truth
+from app.truth import TruePerson
+from app.truth_files import read_truth
 from assets import demo_truth
 from engine import structures
 from engine.skeleton import COCO17

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from app.inputs import DEMO, check_distinct, expand_inputs
+from app.inputs import DEMO, expand_inputs, set_apart
 from assets import demo_clip
 from engine.errors import UsageError
 
@@ -110,11 +110,19 @@ def test_demo_is_the_bundled_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ("first", "second"),
     [("a/clip.mp4", "b/clip.mp4"), ("a/clip.mp4", "a/clip.mov"), ("a/clip.mp4", "a/Clip.mov")],
 )
-def test_two_inputs_of_one_stem_are_refused_before_anything_is_lost(tmp_path: Path, first: str, second: str):
-    for name in (first, second):
+def test_two_inputs_of_one_stem_are_taken_out_each_with_what_to_do(tmp_path: Path, first: str, second: str):
+    for name in (first, second, "other.mp4"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    inputs, _ = expand_inputs([str(tmp_path / first), str(tmp_path / second)])
-    with pytest.raises(UsageError) as caught:
-        check_distinct(inputs)
-    assert first in str(caught.value) and second in str(caught.value) and "--out" in str(caught.value)
+    inputs, _ = expand_inputs([str(tmp_path / name) for name in (first, "other.mp4", second)])
+    distinct, refused = set_apart(inputs)
+    assert [item.stem for item in distinct] == ["other"]
+    assert list(refused) == [tmp_path / first, tmp_path / second]
+    for line in refused.values():
+        assert first in line and second in line and "--out" in line
+
+
+def test_an_input_whose_results_would_be_the_summary_of_the_batch_is_refused(tmp_path: Path):
+    (tmp_path / "SteadyPose-Batch.mp4").write_bytes(b"x")
+    distinct, refused = set_apart(expand_inputs([str(tmp_path / "SteadyPose-Batch.mp4")])[0])
+    assert distinct == [] and "rename it" in next(iter(refused.values()))

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from app.inputs import TrackInput
-from app.outputs import check_absent, check_inputs_kept, output_paths, prepare_folder
+from app.outputs import check_absent, check_inputs_kept, clear_parts, output_paths, prepare_folder
 from engine.errors import SinkError, UsageError
 
 
@@ -55,3 +55,16 @@ def test_results_of_an_earlier_run_are_kept(tmp_path: Path, existing: str):
     (tmp_path / existing).write_bytes(b"")
     with pytest.raises(SinkError, match="--overwrite"):
         check_absent(paths)
+
+
+def test_parts_that_a_killed_run_left_are_cleared_and_nothing_else(tmp_path: Path):
+    for name in (".clip.json.12.part", ".clip.12.part.csv", ".other.json.12.part", "clip.csv", ".clip.notes"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / ".clip.12.part.openpose").mkdir()
+    (tmp_path / ".clip.12.part.openpose" / "clip_0.json").write_bytes(b"")
+    clear_parts([tmp_path / "clip.csv"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".clip.notes",
+        ".other.json.12.part",
+        "clip.csv",
+    ]

@@ -9,6 +9,7 @@ from app.progress import (
     PlainReporter,
     RateMeter,
     SilentReporter,
+    Whole,
     make_reporter,
     progress_text,
 )
@@ -105,3 +106,43 @@ def test_a_bar_fits_one_line_of_a_narrow_terminal_and_keeps_the_end_of_a_long_na
 )
 def test_the_reporter_fits_the_terminal_and_the_loudness(terminal, verbosity, kind):
     assert type(make_reporter(plain_console(terminal), verbosity)) is kind
+
+
+def test_several_inputs_at_work_have_a_line_each_that_ends_with_the_whole():
+    clock, console = FakeClock(), plain_console()
+    with PlainReporter(console, clock) as reporter:
+        reporter.expect({0: 100, 1: 300})
+        reporter.start("a.mp4", 10, 0)
+        reporter.start("b.mp4", 20, 1)
+        reporter.advance(10, 1, 0)
+        reporter.finish(0)
+        clock.now += PLAIN_INTERVAL_S
+        reporter.advance(10, 2, 1)
+    text = console.file.getvalue()
+    assert text.splitlines() == [
+        "b.mp4: 10/20 frames (50 %), 1.0 fps, 2 people, ETA 0:10; all: 1/2 files (62 %), ETA 0:06"
+    ]
+
+
+def test_an_input_that_failed_at_once_counts_as_over():
+    whole = Whole(FakeClock())
+    whole.expect({0: 100, 1: 100})
+    whole.finish(0)
+    assert (whole.share, whole.text()) == (0.5, "1/2 files (50 %)")
+
+
+def test_bars_of_several_inputs_stand_above_one_of_all():
+    clock, console = FakeClock(), plain_console(terminal=True)
+    with BarReporter(console, clock) as reporter:
+        reporter.expect({0: 100, 1: 100})
+        reporter.start("a.mp4", 10, 0)
+        reporter.start("b.mp4", 10, 1)
+        clock.now += 1
+        reporter.advance(5, 1, 0)
+        reporter._progress.refresh()
+        drawn = console.file.getvalue()
+        reporter.finish(0)
+        assert [task.description for task in reporter._progress.tasks] == ["b.mp4", "all"]
+        reporter.finish(1)
+    last = drawn[drawn.rindex("a.mp4") :]
+    assert "5/10 frames" in last and last.index("b.mp4") < last.index("0/2 files (25 %)")

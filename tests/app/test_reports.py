@@ -100,6 +100,49 @@ def test_the_doctor_tells_problems_with_their_remedies_and_leaves_with_1(
     assert result.stdout.endswith("problem: av is absent\n    mend: pip install av\n")
 
 
+def test_the_doctor_tells_of_gpus_kernels_parity_and_what_would_be_faster(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+):
+    found = make_diagnosis([])
+    nvidia = doctor.NvidiaReport(
+        driver="580.95.05", cuda="13.0",
+        gpus=[doctor.GpuReport(index=0, name="NVIDIA H200", compute_capability="9.0", memory_gib=139.8)],
+        packages={"cuda-bindings": "13.5.0", "tensorrt-cu13": None},
+        kernels=[
+            doctor.KernelReport(
+                kernel="prepare", dtype="float16", unit="grey levels", maximum=None, tolerance=0.0,
+                passed=False, error="it does not compile",
+            )
+        ],
+    )  # fmt: skip
+    parity = doctor.ParityReport(
+        model="net", runtime="tensorrt", precision="fp16", maximum=0.004, mean=1e-4, keypoint_px=0.03,
+        keypoints=40, allowed_maximum=0.02, allowed_mean=1e-3, allowed_keypoint_px=0.25, passed=True,
+    )  # fmt: skip
+    changes = {
+        "nvidia": nvidia,
+        "models": [found.models[0].model_copy(update={"parity": [parity]})],
+        "advice": [doctor.Problem(what="NVIDIA H200 is not used yet", remedy="pip install it")],
+    }
+    monkeypatch.setattr("app.diagnosis.diagnose", lambda: found.model_copy(update=changes))
+    result = invoke("doctor")
+    assert result.exit_code == 0
+    for words in (
+        "580.95.05, CUDA 13.0",
+        "139.8 GiB",
+        "tensorrt-cu13  absent",
+        "none (0)",
+        "0.004 (0.02)",
+        "0.03 (0.25)",
+        "onnxruntime: absent",
+        "advice: NVIDIA H200 is not used yet\n    do: pip install it",
+    ):
+        assert words in result.stdout
+    told = json.loads(invoke("doctor", "--json").stdout)
+    assert told["nvidia"]["gpus"][0]["name"] == "NVIDIA H200" and told["advice"]
+    assert told["models"][0]["parity"][0]["passed"] is True
+
+
 def test_a_healthy_machine_leaves_with_0_also_as_json(invoke: Invoke, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("app.diagnosis.diagnose", lambda: make_diagnosis([]))
     assert invoke("doctor").stdout.endswith("nothing is amiss\n")

@@ -145,7 +145,8 @@ def test_a_bad_input_is_named_in_one_line_and_the_others_are_done(
     (line,) = error_lines(result)
     assert bad.name in line and says in line
     assert "Traceback" not in result.output
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["clip.csv", "clip.json"]
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["clip.csv", "clip.json", "steadypose-batch.csv"]
     assert sidecar(tmp_path / "out" / "clip.json")["status"] == "complete"
 
 
@@ -219,7 +220,7 @@ def test_a_folder_that_cannot_be_written_stops_everything_before_models_are_load
     def never(*_: object, **__: object):
         raise AssertionError("a model was opened")
 
-    monkeypatch.setattr("app.batch.Pipeline", never)
+    monkeypatch.setattr("app.batch_task.Pipeline", never)
     (tmp_path / "file").write_bytes(b"")
     result = invoke("track", clip, "--out", tmp_path / "file" / "out")
     assert result.exit_code == 2

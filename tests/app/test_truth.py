@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from app.demo import match_text
-from app.truth import TruePerson, TruthMatcher, read_truth
+from app.truth import TruePerson, TruthMatcher
+from app.truth_files import read_truth
 from assets import demo_truth
 from engine.errors import SourceError
 from engine.skeleton import COCO17, CROWDPOSE14

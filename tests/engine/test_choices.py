@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -11,7 +12,7 @@ import engine.choices
 from engine.choices import Choice, list_choices
 from engine.errors import RuntimeUnavailableError
 from engine.model import open_model
-from engine.runtime import CHECKS
+from engine.runtime import RUNTIMES
 from engine.settings import EstimatorSettings, Mode, Precision, RuntimeName
 from engine.skeleton import COCO17, MPII16
 from engine.zoo_catalogue import CATALOGUE
@@ -38,7 +39,8 @@ def test_by_default_the_bundled_models_and_everything_of_the_runtime_can_be_had(
     assert available(choices.top_down_models) == ["default-top-down"]
     assert available(choices.bottom_up_models) == ["default-bottom-up"]
     assert pick(choices.top_down_models, "default-top-down").label == "steadypose-td-w16 (default)"
-    assert available(choices.runtimes) == list(get_args(RuntimeName))
+    assert {"auto", "openvino", "onnxruntime"} <= set(available(choices.runtimes))
+    assert [choice.value for choice in choices.runtimes] == list(get_args(RuntimeName))
     assert [choice.value for choice in choices.precisions] == list(get_args(Precision))
     assert {"auto", "fp32", "int8"} <= set(available(choices.precisions))
 
@@ -87,7 +89,7 @@ def test_a_cpu_without_bf16_offers_none(monkeypatch: pytest.MonkeyPatch) -> None
         if arithmetic == "bf16":
             raise RuntimeUnavailableError("this CPU has no bf16 arithmetic; choose precision fp32 or int8")
 
-    monkeypatch.setitem(CHECKS, "openvino", refuse)
+    monkeypatch.setitem(RUNTIMES, "openvino", replace(RUNTIMES["openvino"], check=refuse))
     assert "this CPU has no bf16" in pick(list_choices(EstimatorSettings()).precisions, "bf16").reason
 
 
@@ -95,6 +97,8 @@ def test_a_runtime_that_is_not_installed_comes_with_its_install_line(monkeypatch
     monkeypatch.setattr(engine.choices, "installed_runtimes", lambda: ("openvino",))
     missing = pick(list_choices(EstimatorSettings()).runtimes, "onnxruntime")
     assert missing == Choice("onnxruntime", "ONNX Runtime", False, "not installed; `pip install onnxruntime`")
+    rtx = pick(list_choices(EstimatorSettings()).runtimes, "tensorrt-rtx")
+    assert rtx.label == "TensorRT-RTX" and rtx.reason == 'not installed; `pip install "steadypose[rtx]"`'
     monkeypatch.setattr(engine.choices, "installed_runtimes", tuple)
     assert not available(list_choices(EstimatorSettings()).runtimes)
 

@@ -5,7 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from engine.doctor import Diagnosis, diagnose
+from engine.cuda.driver import DriverState
+from engine.cuda.probe import Probe
+from engine.doctor import RUNTIME_NAMES, Diagnosis, diagnose
+
+
+@pytest.fixture(autouse=True)
+def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at a machine without a GPU, whatever this one has."""
+    monkeypatch.setattr("engine.doctor_nvidia.probe_gpus", Probe)
+    monkeypatch.setattr(
+        "engine.doctor_nvidia.driver_state", lambda: DriverState(None, None, None, (), "there is no driver")
+    )
 
 
 @pytest.fixture
@@ -20,7 +31,9 @@ def test_a_sound_installation_has_no_problems(folder: Path) -> None:
     found = diagnose(folder)
     assert found.problems == [] and found.healthy
     assert found.cores >= 1 and found.cpu and found.cache_writable
-    assert {report.name: report.works for report in found.runtimes} == {"openvino": True, "onnxruntime": True}
+    assert tuple(report.name for report in found.runtimes) == RUNTIME_NAMES
+    assert {report.name for report in found.runtimes if report.works} >= {"openvino", "onnxruntime"}
+    assert all(report.works or report.error for report in found.runtimes)
     assert found.packages["numpy"] and found.packages["opencv"]
 
 
@@ -65,6 +78,39 @@ def test_an_absent_runtime_is_a_problem_and_the_other_is_still_tried(
     found = diagnose(folder)
     assert [problem.remedy for problem in found.problems] == ["pip install openvino"]
     assert {run.runtime for report in found.models for run in report.runs} == {"onnxruntime"}
+
+
+def test_gpu_packages_that_are_missing_are_neither_problems_nor_advice_without_a_gpu(folder: Path) -> None:
+    found = diagnose(folder)
+    assert found.healthy and found.advice == [] and found.nvidia.gpus == []
+    cuda = next(report for report in found.runtimes if report.name == "onnxruntime-cuda")
+    assert cuda.works or (cuda.install is not None and "onnxruntime-gpu[cuda,cudnn]" in cuda.install)
+
+
+def test_two_wheels_of_onnxruntime_are_a_problem_with_the_line_that_mends_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine import doctor_versions
+    from engine.runtime import onnxruntime_package
+
+    both = {"onnxruntime": "1.31.1", "onnxruntime-gpu": "1.30.0"}
+    for module in (onnxruntime_package, doctor_versions):
+        monkeypatch.setattr(module, "installed_distributions", lambda: both)
+    found = diagnose(folder)
+    assert [problem.what for problem in found.problems] == [
+        "onnxruntime 1.31.1 and onnxruntime-gpu 1.30.0 are both installed and overwrite each other's files"
+    ]
+    assert found.problems[0].remedy == (
+        'pip uninstall -y onnxruntime onnxruntime-gpu && pip install "onnxruntime-gpu[cuda,cudnn]"'
+    )
+
+
+def test_the_gpu_wheel_alone_serves_as_onnxruntime(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from engine import doctor_versions
+
+    monkeypatch.setattr(doctor_versions, "installed_distributions", lambda: {"onnxruntime-gpu": "1.31.1"})
+    found = diagnose(folder)
+    assert found.healthy and found.packages["onnxruntime"] == "1.31.1"
 
 
 def test_an_unwritable_cache_is_a_problem(

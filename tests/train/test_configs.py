@@ -63,6 +63,7 @@ def test_every_shipped_config_loads_and_builds_its_network(
         assert all(side % side_multiple(settings.architecture) == 0 for side in stage.input_size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", RECIPES.values(), ids=lambda path: path.stem)
 def test_the_network_of_every_shipped_config_takes_a_training_step(path: Path) -> None:
     torch.manual_seed(0)

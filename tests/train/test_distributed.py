@@ -132,6 +132,7 @@ def assert_same_run(found: Path, expected: Path) -> None:
         torch.testing.assert_close(value, wanted_weights[name], rtol=5e-3, atol=1e-4, msg=name)
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_with_the_same_batch(stick_people: Path, tmp_path: Path) -> None:
     one = fit(make_settings(stick_people, tmp_path / "one"))
     settings = make_settings(stick_people, tmp_path / "two")

@@ -44,7 +44,7 @@ def make_trained(kind: str) -> TrainedNetwork:
     return wrap_network(build_model(settings.architecture).eval(), settings)
 
 
-@pytest.mark.parametrize("kind", ["top-down", "bottom-up"])
+@pytest.mark.parametrize("kind", ["top-down", pytest.param("bottom-up", marks=pytest.mark.slow)])
 def test_an_exported_file_describes_itself_and_equals_torch(kind: str, tmp_path: Path) -> None:
     trained = make_trained(kind)
     path = tmp_path / "model.onnx"
@@ -193,12 +193,14 @@ def test_a_checkpoint_of_another_network_than_the_config_is_refused(tmp_path: Pa
         load_trained(path)
 
 
+@pytest.mark.slow
 def test_batch_norm_is_folded_into_the_convolutions(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     export_onnx(make_trained("top-down"), path)
     assert "BatchNormalization" not in {node.op_type for node in onnx.load(path).graph.node}
 
 
+@pytest.mark.slow
 def test_a_file_that_differs_from_torch_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,7 @@ def test_batches_come_with_their_stage_and_in_parts(stick_people: Path) -> None:
     assert [tuple(parts[0]["image"].shape) for _, parts in fed] == [(7, 3, 64, 64), (4, 3, 32, 32)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("damage", ["missing", "cut short"])
 def test_a_picture_that_cannot_be_read_is_named_without_a_traceback_of_the_worker(

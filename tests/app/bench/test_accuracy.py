@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from app.bench.accuracy import AccuracyMeter, accuracy_text
-from app.truth import TruePerson, read_truth
+from app.truth import TruePerson
+from app.truth_files import read_truth
 from assets import demo_truth
 from engine.skeleton import COCO17
 from engine.structures import Frame, KeypointState, Result, TrackedPerson

@@ -3,6 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 
 WITHOUT_DEMO = """
@@ -15,6 +17,7 @@ sys.exit(main(0.0))
 """
 
 
+@pytest.mark.slow
 def test_a_demo_that_does_not_play_ends_at_once_with_the_reason() -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_DEMO],

@@ -11,7 +11,7 @@ from app.bench.networks import NetworkTiming, measure_networks, with_ratios
 from app.bench.report import network_table, stage_table, whole_table
 from app.bench.soak import MemorySample, RepeatedSource, growth_mib
 from app.bench.stages import frame_at, measure_stages
-from app.bench.synthetic import crowd_outputs, walking_people
+from app.bench.synthetic import crop_heatmaps, crowd_outputs, walking_people
 from app.bench.timing import Timing
 from app.bench.whole import measure_whole
 from engine.decode.bottom_up import decode_bottom_up
@@ -128,3 +128,20 @@ def test_walkers_made_of_numbers_move_and_keep_their_shape():
     step = (last - first).mean(axis=0)
     assert abs(step[0]) > 5
     np.testing.assert_allclose(last - step, first, atol=8.0)
+
+
+def test_maps_made_of_numbers_follow_the_strides_and_are_not_square():
+    spec = ModelSpec(
+        name="wide", architecture="none", kind="bottom-up", input_size=(64, 128),
+        mean=(0, 0, 0), std=(1, 1, 1),
+        heatmap_outputs=(HeatmapOutput(name="a", stride=4), HeatmapOutput(name="b", stride=2)),
+        tag_outputs=(TagOutput(name="t", stride=4),), skeleton=COCO17, licence="none", training_data="none",
+    )  # fmt: skip
+    outputs = crowd_outputs(spec, count=2, size=(32, 64))
+    assert {name: value.shape for name, value in outputs.items()} == {
+        "a": (1, 17, 16, 32), "b": (1, 17, 32, 64), "t": (1, 17, 16, 32),
+    }  # fmt: skip
+    maps = crop_heatmaps(spec, 3, (24, 16))
+    assert maps.shape == (3, 17, 24, 16) and maps.dtype == np.float32
+    peaks = maps.reshape(3, 17, -1).max(axis=2)
+    assert peaks.min() > 0.4 and peaks.max() <= 0.95

@@ -11,7 +11,7 @@ from app.bench.networks import NetworkTiming
 from app.bench.stages import StageTiming
 from app.bench.timing import Timing
 from app.bench.whole import WholeTiming
-from app.truth import read_truth
+from app.truth_files import read_truth
 from assets import demo_truth
 from engine.skeleton import COCO17
 from engine.structures import Frame, KeypointState, TrackedPerson

@@ -81,6 +81,7 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(
     assert "choose another --json" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_clip_is_played_under_every_load(
     settings: TrackSettings, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,11 +2,15 @@ import numpy as np
 import pytest
 
 from engine.decode.bottom_up import (
+    assemble_people,
     decode_bottom_up,
+    known_places,
     merge_heatmaps,
     score_people,
     stack_tags,
 )
+from engine.decode.grouping import find_peaks
+from engine.decode.peaks import refine_peaks
 from engine.decode.published import parse_people
 from engine.errors import ModelFileError
 from engine.geometry import heatmap_to_input, letterbox_matrix, transform_points
@@ -221,3 +225,33 @@ def test_udp_maps_of_two_resolutions_meet_corner_on_corner(make_spec):
     }
     merged = merge_heatmaps(ramps, make_spec("bottom-up", convention="udp", decoder="udp"))
     np.testing.assert_allclose(merged, ramps["heatmaps_1"], atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [0, 4])
+def test_people_assembled_from_peaks_that_were_all_refined_are_the_same(count, make_spec, make_crowd):
+    truth = scatter(max(count, 1))[:count]
+    crowd, spec = make_crowd(truth), make_spec("bottom-up", decoder="dark")
+    maps = merge_heatmaps(crowd.outputs, spec)[0]
+    peaks = find_peaks(maps, stack_tags(crowd.outputs, spec), min_peak_score=0.01, keep_plateaus=False)
+    channels = np.repeat(np.arange(17), peaks.scores.shape[1])
+    refined = refine_peaks(
+        maps, channels, peaks.positions.reshape(-1, 2).astype(np.intp), "dark", max_shift=1.5
+    ).reshape(peaks.positions.shape)
+    people = assemble_people(
+        peaks, known_places(peaks, refined), IDENTITY, maps.shape[1:], crowd.input_size, spec
+    )
+    expected = decode_bottom_up(crowd.outputs, IDENTITY, crowd.input_size, spec)
+    assert len(people) == len(expected) == count
+    for person, same in zip(people, expected, strict=True):
+        np.testing.assert_allclose(person.keypoints, same.keypoints, atol=1e-4)
+        np.testing.assert_array_equal(person.scores, same.scores)
+
+
+def test_only_places_of_peaks_are_known(make_spec, make_crowd):
+    crowd, spec = make_crowd(scatter(1)), make_spec("bottom-up")
+    peaks = find_peaks(merge_heatmaps(crowd.outputs, spec)[0], stack_tags(crowd.outputs, spec))
+    place = peaks.positions[3, :1].astype(np.intp)
+    find = known_places(peaks, peaks.positions + 0.25)
+    np.testing.assert_array_equal(find(np.array([3]), place), place + np.float32(0.25))
+    with pytest.raises(ValueError, match="none of the peaks"):
+        find(np.array([3]), place + 1)

@@ -1,15 +1,19 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from engine.errors import ModelFileError, RuntimeUnavailableError
+from engine.errors import DeviceError, ModelFileError, RuntimeUnavailableError
+from engine.model import open_model
 from engine.model_file import read_spec
-from engine.runtime import CHECKS, RUNTIMES, check_arithmetic, installed_runtimes, open_runtime
+from engine.runtime import AUTO, RUNTIMES, auto_runtimes, check_arithmetic, open_first, open_runtime
+from engine.settings import RuntimeName
 
-ALL = sorted(RUNTIMES)
+ALL = ("onnxruntime", "openvino")
+"""Runtimes for CPUs, which run everywhere."""
 
 
 def random_inputs(count: int, size: tuple[int, int], seed: int = 0) -> np.ndarray:
@@ -92,17 +96,52 @@ def test_a_runtime_that_is_not_installed_names_the_install_line(
         open_runtime(top_down_file, read_spec(top_down_file), name=name)
 
 
-def test_auto_takes_openvino_first(top_down_file: Path) -> None:
-    assert installed_runtimes() == ("openvino", "onnxruntime")
-    assert open_runtime(top_down_file, read_spec(top_down_file)).name == "openvino"
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "engine.runtime._is_installed", lambda package: package in ("openvino", "onnxruntime")
+    )
 
 
-def test_auto_says_why_it_passes_over_a_runtime(
-    top_down_file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_every_runtime_that_can_be_named_is_known_and_no_other() -> None:
+    assert ("auto", *RUNTIMES) == get_args(RuntimeName)
+    assert set(AUTO) <= set(RUNTIMES)
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_auto_takes_openvino_first() -> None:
+    assert auto_runtimes() == ("openvino", "onnxruntime")
+
+
+def test_auto_says_why_it_passes_over_a_runtime(caplog: pytest.LogCaptureFixture) -> None:
+    def attempt(name: str) -> str:
+        if name == "openvino":
+            raise RuntimeUnavailableError("it cannot be loaded")
+        return name
+
+    assert open_first(("openvino", "onnxruntime"), attempt) == "onnxruntime"
+    assert "auto passes over openvino: it cannot be loaded" in caplog.text
+
+
+@pytest.mark.parametrize("error", [DeviceError, ModelFileError])
+def test_what_fails_on_a_gpu_is_tried_on_the_cpu(
+    error: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setitem(sys.modules, "openvino", None)
-    assert open_runtime(top_down_file, read_spec(top_down_file)).name == "onnxruntime"
-    assert "passes over openvino" in caplog.text
+    def attempt(name: str) -> str:
+        if name == "tensorrt":
+            raise error("the GPU has no memory left")
+        return name
+
+    assert open_first(("tensorrt", "openvino"), attempt) == "openvino"
+    assert "auto passes over tensorrt: the GPU has no memory left" in caplog.text
+
+
+def test_a_file_that_a_cpu_refuses_is_not_tried_any_further() -> None:
+    def attempt(name: str) -> str:
+        raise ModelFileError(f"{name} cannot load it")
+
+    with pytest.raises(ModelFileError, match="openvino cannot load it"):
+        open_first(("openvino", "onnxruntime"), attempt)
 
 
 def test_without_any_runtime_the_error_names_every_reason(
@@ -110,13 +149,14 @@ def test_without_any_runtime_the_error_names_every_reason(
 ) -> None:
     for name in ALL:
         monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr("engine.runtime._is_installed", lambda package: False)
     with pytest.raises(RuntimeUnavailableError, match=r"pip install openvino.*pip install onnxruntime"):
-        open_runtime(top_down_file, read_spec(top_down_file))
+        open_model(top_down_file)
 
 
 def test_an_unknown_runtime_is_refused(top_down_file: Path) -> None:
     with pytest.raises(
-        RuntimeUnavailableError, match="no runtime 'tensorflow'; choose one of auto, openvino"
+        RuntimeUnavailableError, match="no runtime 'tensorflow'; choose one of auto, tensorrt"
     ):
         open_runtime(top_down_file, read_spec(top_down_file), name="tensorflow")
 
@@ -174,10 +214,11 @@ def test_choosing_a_runtime_loads_no_runtime_package() -> None:
 
 
 def test_what_a_runtime_refuses_is_known_without_a_model() -> None:
-    assert set(CHECKS) == set(RUNTIMES)
-    for name in RUNTIMES:
+    for name in ALL:
         check_arithmetic(name, "fp32")
         check_arithmetic(name, "int8")
+        with pytest.raises(RuntimeUnavailableError, match=r"fp32.* and int8"):
+            check_arithmetic(name, "fp16")
     with pytest.raises(RuntimeUnavailableError, match="fp32 and int8 only"):
         check_arithmetic("onnxruntime", "bf16")
 

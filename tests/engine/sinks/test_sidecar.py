@@ -37,7 +37,7 @@ def test_a_sidecar_says_where_the_numbers_come_from(tmp_path: Path, sidecar: Sid
     assert written["status"] == "complete"
     assert written["source"] == {
         "name": "clip.mp4", "path": None, "width": 128, "height": 96, "fps": 25.0, "duration_s": 1.2,
-        "start_s": 0.0, "stills": False,
+        "start_s": 0.0, "decoder": None, "stills": False,
     }  # fmt: skip
     assert (written["frames_read"], written["frames_dropped"]) == (29, 1)
     assert written["models"][0]["sha256"] == "0" * 64

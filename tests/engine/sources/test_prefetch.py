@@ -15,6 +15,25 @@ def test_items_come_in_order():
     reader.close()
 
 
+def test_the_item_ahead_can_be_seen_without_taking_it():
+    go_on = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        go_on.wait(5)
+        yield 2
+
+    reader = Prefetcher(items())
+    assert reader.ahead is None  # nothing is read before the first is asked for
+    assert next(reader) == 1 and reader.ahead is None
+    go_on.set()
+    deadline = time.monotonic() + 5
+    while reader.ahead is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert reader.ahead == 2 and next(reader) == 2 and reader.ahead is None
+    reader.close()
+
+
 def test_no_more_items_are_made_ahead_than_may_wait():
     made: list[int] = []
 

@@ -7,6 +7,7 @@ import pytest
 
 from engine.geometry import bbox_iou, pose_bbox
 from engine.metrics.walking import Walker
+from engine.settings import TrackerSettings
 from engine.skeleton import COCO17
 from engine.structures import Person, TrackedPerson
 from engine.tracking.tracker import Tracker
@@ -79,3 +80,37 @@ def watch() -> Callable[..., dict[int, set[int]]]:
 @pytest.fixture
 def skeleton():
     return COCO17
+
+
+@pytest.fixture
+def tracker() -> Tracker:
+    """Return a tracker with the usual settings."""
+    return Tracker(TrackerSettings(), COCO17)
+
+
+@pytest.fixture(scope="session")
+def pose() -> np.ndarray:
+    """Return the keypoints of somebody who stands, (17, 2)."""
+    return Walker((400.0, 600.0), speed=0.0).keypoints(0.0)
+
+
+def frame_times(start_s: float, end_s: float, fps: float = 30.0) -> np.ndarray:
+    """Return the times of the frames in [start_s, end_s)."""
+    return np.arange(round(start_s * fps), round(end_s * fps)) / fps
+
+
+@pytest.fixture(scope="session")
+def times() -> Callable[..., np.ndarray]:
+    return frame_times
+
+
+@pytest.fixture(scope="session")
+def show() -> Callable[..., list[list[int]]]:
+    """Function (tracker, people, start_s, end_s) → ids in each frame while the same people are seen."""
+
+    def see(tracker: Tracker, people: list[Person], start_s: float, end_s: float, fps: float = 30.0):
+        return [
+            [p.track_id for p in tracker.update(people, float(t))] for t in frame_times(start_s, end_s, fps)
+        ]
+
+    return see

@@ -11,6 +11,7 @@ from engine.structures import KeypointState
 from engine.tracking.kalman import KeypointFilters, Motion, predict, update
 
 MEASURED, PREDICTED, MISSING = KeypointState.MEASURED, KeypointState.PREDICTED, KeypointState.MISSING
+OUTLIER, SWAPPED = KeypointState.OUTLIER, KeypointState.SWAPPED
 DT = 1 / 30
 SIZE = np.array([200.0])
 
@@ -124,18 +125,26 @@ def test_a_single_outlier_is_not_used() -> None:
     keypoint = Watched()
     for _ in range(20):
         keypoint.see(300.0)
-    assert keypoint.see(420.0) == PREDICTED
+    assert keypoint.see(420.0) == OUTLIER
     assert keypoint.x == pytest.approx(300, abs=0.1)
     assert keypoint.see(300.0) == MEASURED
     assert keypoint.x == pytest.approx(300, abs=0.1)
 
 
-def test_outliers_that_agree_are_where_the_keypoint_is_now() -> None:
+def test_outliers_that_agree_for_a_tenth_of_a_second_are_where_the_keypoint_is_now() -> None:
     keypoint = Watched()
     for _ in range(20):
         keypoint.see(300.0)
-    assert [keypoint.see(x) for x in (420.0, 423.0)] == [PREDICTED, MEASURED]
-    assert keypoint.x == 423.0
+    states = [keypoint.see(x) for x in (420.0, 423.0, 421.0, 422.0)]
+    assert states == [OUTLIER] * 3 + [MEASURED]
+    assert keypoint.x == 422.0
+
+
+def test_at_ten_frames_a_second_the_second_outlier_is_believed() -> None:
+    keypoint = Watched()
+    for _ in range(20):
+        keypoint.see(300.0, dt=0.1)
+    assert [keypoint.see(x, dt=0.1) for x in (620.0, 623.0)] == [OUTLIER, MEASURED]
 
 
 def test_outliers_that_disagree_never_capture_the_filter_and_never_block_it() -> None:
@@ -143,11 +152,11 @@ def test_outliers_that_disagree_never_capture_the_filter_and_never_block_it() ->
     for _ in range(20):
         keypoint.see(300.0)
     states = [keypoint.see(x) for x in (500.0, 100.0, 520.0, 80.0)]
-    assert states == [PREDICTED] * 4
+    assert states == [OUTLIER] * 4
     for x in (540.0, 60.0) * 8:
         states.append(keypoint.see(x))
     assert MEASURED in states
-    assert [keypoint.see(300.0) for _ in range(3)][-1] == MEASURED
+    assert [keypoint.see(300.0) for _ in range(5)][-1] == MEASURED
 
 
 def test_an_unseen_keypoint_coasts_for_a_time_and_then_goes_missing() -> None:

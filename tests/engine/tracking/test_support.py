@@ -10,7 +10,7 @@ from engine.metrics.walking import Walker
 from engine.settings import TrackerSettings
 from engine.skeleton import COCO17
 from engine.structures import APPEARANCE_SHAPE, Person
-from engine.tracking.association import compare_appearance, weigh_appearance
+from engine.tracking.association import compare_appearance, doubt_returns, weigh_appearance
 from engine.tracking.tracker import Tracker
 
 POSE = Walker((400.0, 600.0), speed=0.0).keypoints(0.0)
@@ -157,3 +157,43 @@ def test_of_two_tracks_on_one_person_the_younger_goes(person_of) -> None:
     assert ids[-1] == [1, 2]
     turns = [[replace(dressed, found=0.6), replace(near, found=0.0)], [dressed, near]] * 5
     assert play(tracker, turns, 30)[-1] == [1]
+
+
+def test_among_others_somebody_out_of_sight_comes_back_only_by_a_good_fit() -> None:
+    poses = np.array([[0.8, 0.0], [0.7, 0.4]])
+    fits, gap_s = np.array([[0.8, 0.0], [0.3, 0.4]]), np.array([0.03, 0.3])
+    kept = doubt_returns(fits, poses, gap_s, minimum=0.2)
+    np.testing.assert_array_equal(kept, [[0.8, 0.0], [0.0, 0.4]])
+    np.testing.assert_array_equal(doubt_returns(fits, poses, np.full(2, 0.03), minimum=0.2), fits)
+
+
+def dressed(points: np.ndarray, colour: int | None, found: float | None = None) -> Person:
+    """Somebody sharp, in clothes of one colour if any."""
+    appearance = None if colour is None else clothes(colour)
+    return Person(
+        points.astype(np.float32), np.full(17, 0.9, np.float32), box(points), 0.9,
+        appearance=appearance, found=found,
+    )  # fmt: skip
+
+
+def test_what_is_only_seen_over_somebody_gets_no_id_for_a_while() -> None:
+    tracker, known = Tracker(TrackerSettings(), COCO17), dressed(POSE, 0, 0.9)
+    play(tracker, [[known]] * 20)
+    mixture = dressed(POSE + [60, 0], None, 0.9)
+    ids = play(tracker, [[known, mixture]] * 30, start=20)
+    assert ids[13] == [1] and ids[-1] == [1, 2]
+
+
+def test_a_newcomer_beside_people_gets_an_id_at_once() -> None:
+    tracker, known = Tracker(TrackerSettings(), COCO17), dressed(POSE, 0, 0.9)
+    play(tracker, [[known]] * 20)
+    assert play(tracker, [[known, dressed(POSE + [400, 0], 5, 0.9)]] * 8, start=20)[-1] == [1, 2]
+
+
+def test_whoever_begins_in_the_place_and_clothes_of_a_track_just_lost_continues_it() -> None:
+    tracker = Tracker(TrackerSettings(min_similarity=0.6), COCO17)
+    play(tracker, [[dressed(POSE, 0, 0.9)]] * 20)
+    # Twisted, it does not fit the track; hidden at first, it is nobody's second view; then the clothes tell.
+    twisted = POSE[::-1] + [25, 0]
+    ids = play(tracker, [[dressed(twisted, None, 0.9)]] + [[dressed(twisted, 0)]] * 11, start=20)
+    assert {number for shown in ids for number in shown} == {1} and ids[-1] == [1]

@@ -5,6 +5,7 @@ from engine.errors import UsageError
 from train.models import build_model
 
 
+@pytest.mark.slow
 def test_the_princeton_one_computes_what_the_official_implementation_computes(assert_fingerprint):
     model = build_model("hourglass", stacks=2, keypoints=16)
     assert_fingerprint(model, "hourglass2_princeton_mpii", (2, 256, 256, 3))

@@ -1,0 +1,122 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+ROOT = Path(__file__).parents[2]
+FRAMES = 250
+Track = Callable[..., Result]
+posix = pytest.mark.skipif(os.name == "nt", reason="signals to another process are POSIX")
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "app", "track", *(str(argument) for argument in arguments)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+
+
+def children(process: subprocess.Popen[str]) -> list[int]:
+    """The workers of a batch: its children that were spawned, without the tracker of resources."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            command = (entry / "cmdline").read_bytes()
+        except (OSError, ValueError):
+            continue
+        if parent == process.pid and b"spawn_main" in command:
+            found.append(int(entry.name))
+    return sorted(found)
+
+
+def wait_until(condition: Callable[[], object], what: str) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+def has_rows(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 10_000
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, write_clip: Callable[..., Path]) -> Path:
+    """Two clips that take some seconds, and one that is none."""
+    folder = tmp_path_factory.mktemp("in")
+    for name in ("a", "b"):
+        write_clip(folder / f"{name}.mp4", FRAMES)
+    (folder / "broken.mp4").write_text("this is no video")
+    return folder
+
+
+def test_workers_write_what_one_process_writes(track: Track, folder: Path, tmp_path: Path):
+    one = track(folder, "--mode", "top-down", "--jobs", 1)
+    (tmp_path / "out").rename(tmp_path / "one")
+    two = track(folder, "--mode", "top-down", "--jobs", 2, "-v")
+    assert one.exit_code == two.exit_code == 1
+    assert "2 inputs at once, 1 threads each" in two.stderr and "broken.mp4" in two.stderr
+    assert two.stdout.count(f"{FRAMES} frames") == 2
+    for name in ("a.csv", "b.csv"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+
+
+def test_models_that_cannot_be_opened_end_the_batch_before_it_starts(
+    invoke: Track, folder: Path, tmp_path: Path
+):
+    models = ("--bottom-up-model", tmp_path / "no.onnx", "--mode", "bottom-up")
+    result = invoke("track", folder, "--out", tmp_path / "out", "--jobs", 2, *models)
+    assert result.exit_code == 2 and "no.onnx" in result.stderr
+
+
+@posix
+def test_a_stop_ends_all_workers_after_the_row_at_hand(
+    folder: Path, tmp_path: Path, models: tuple[object, ...]
+):
+    out = tmp_path / "out"
+    process = start(folder, "--out", out, "--jobs", 2, *models)
+    wait_until(lambda: has_rows(out / "a.csv") and has_rows(out / "b.csv"), "no rows came")
+    os.killpg(process.pid, signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert stderr.splitlines()[-1] == "stopped by Ctrl-C: 0 of 3 inputs done" and "Traceback" not in stderr
+    for name in ("a", "b"):
+        assert json.loads((out / f"{name}.json").read_text())["status"] == "interrupted"
+        assert (out / f"{name}.csv").read_bytes().endswith(b"\r\n")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks up processes in /proc")
+class TestLostProcesses:
+    def test_an_input_whose_worker_is_killed_is_done_again(
+        self, folder: Path, tmp_path: Path, models: tuple[object, ...]
+    ):
+        out = tmp_path / "out"
+        process = start(folder, "--out", out, "--jobs", 2, *models)
+        wait_until(lambda: has_rows(out / "a.csv") and has_rows(out / "b.csv"), "no rows came")
+        os.kill(children(process)[0], signal.SIGKILL)
+        _, stderr = process.communicate(timeout=120)
+        assert process.returncode == 1 and "was ended by SIGKILL; it is done again" in stderr
+        for name in ("a", "b"):
+            told = json.loads((out / f"{name}.json").read_text())
+            assert (told["status"], told["performance"]["frames_written"]) == ("complete", FRAMES)
+
+    def test_workers_leave_when_their_parent_is_killed(
+        self, folder: Path, tmp_path: Path, models: tuple[object, ...]
+    ):
+        out = tmp_path / "out"
+        process = start(folder, "--out", out, "--jobs", 2, *models)
+        wait_until(lambda: has_rows(out / "a.csv"), "no rows came")
+        workers = children(process)
+        process.kill()
+        process.communicate(timeout=60)
+        assert len(workers) == 2
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), "a worker stayed")
+        assert json.loads((out / "a.json").read_text())["status"] == "recording"
