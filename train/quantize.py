@@ -26,6 +26,7 @@ from engine.errors import ModelFileError, UsageError
 from engine.model_file import ModelSpec, read_spec, write_spec
 from engine.prepare import crop_people, letterbox
 from engine.runtime import open_runtime
+from engine.runtime.quantized_network import float_nodes
 from train.data.labels import ImageLabel, read_image
 
 log = logging.getLogger(__name__)
@@ -97,6 +98,8 @@ def quantize_model(
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         clean, quantised = Path(folder) / "clean.onnx", Path(folder) / "int8.onnx"
         quant_pre_process(str(path), str(clean), skip_symbolic_shape=True)
+        graph = onnx.load(str(clean)).graph
+        kept = float_nodes(graph)
         quantize_static(
             str(clean),
             str(quantised),
@@ -106,7 +109,7 @@ def quantize_model(
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
-            nodes_to_exclude=float_nodes(clean),
+            nodes_to_exclude=[node.name for node in graph.node if node.output[0] in kept],
         )
         model = onnx.load(str(quantised))
         write_spec(
@@ -118,22 +121,6 @@ def quantize_model(
     read_spec(out)
     log.info("%s: %.3f from the float model, %d bytes", out, difference, out.stat().st_size)
     return difference
-
-
-def float_nodes(path: Path) -> list[str]:
-    """Return the names of the nodes behind the last convolutions, and these, which are left in float."""
-    graph = onnx.load(str(path)).graph
-    maker = {name: node for node in graph.node for name in node.output}
-    names: list[str] = []
-    waiting = [output.name for output in graph.output]
-    while waiting:
-        node = maker.get(waiting.pop())
-        if node is None or node.name in names:
-            continue
-        names.append(node.name)
-        if node.op_type != "Conv":
-            waiting += list(node.input)
-    return names
 
 
 def quantisation_error(first: Path, second: Path, inputs: Sequence[NDArray[np.float32]]) -> float:
