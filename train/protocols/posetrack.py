@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engine.errors import UsageError
 from engine.metrics.jitter import lag_s, rms_error, rms_jitter
-from engine.metrics.mot import MotFigures, MotMeter
+from engine.metrics.mot import MotFigures, MotMeter, combined_figures
 from engine.metrics.posetrack import PoseFrame, keypoint_average_precision, keypoint_mota
 from engine.model import Network
 from engine.settings import TrackerSettings
@@ -89,18 +89,18 @@ def tracking_figures(
 
     Returns:
         `total` and `sequences` by name: frames, truths, matches, misses, false_positives, switches, mota and
-        idf1 of people, OKS of at least 0.5 being a match. `mota_by_keypoint` and their mean `keypoint_mota`
-        at half a head size, where head sizes are known. `jitter_px`, `raw_jitter_px` and `error_px`, RMS
-        against the truth with and without smoothing, and `lag_ms`, the median over people.
+        idf1 of people, OKS of at least 0.5 being a match, and hota, deta and assa.
+        `mota_by_keypoint` and their mean `keypoint_mota` at half a head size, where head sizes are known.
+        `jitter_px`, `raw_jitter_px` and `error_px`, RMS against the truth with and without smoothing, and
+        `lag_ms`, the median over people.
 
     Raises:
-        UsageError: no person has a track id, or motmetrics is not installed.
+        UsageError: no person has a track id, or motmetrics or trackeval is not installed.
     """
     if not any(person.track_id is not None for p in predictions for person in p.label.people):
         raise UsageError("judging tracks needs labels with track ids; read PoseTrack labels")
     ordered = sorted(predictions, key=lambda item: (item.label.sequence, item.label.frame))
-    total = MotMeter(skeleton)
-    sequences: dict[str, dict] = {}
+    meters: dict[str, MotMeter] = {}
     frames: list[PoseFrame] = []
     motion: list[tuple[float, float, float, float]] = []
     for number, (name, group) in enumerate(groupby(ordered, key=lambda item: item.label.sequence)):
@@ -108,18 +108,20 @@ def tracking_figures(
         times = [item.label.frame / frame_rate for item in members]
         tracker = Tracker(settings or TrackerSettings(), skeleton)
         tracks = [tracker.update(item.people, time) for item, time in zip(members, times, strict=True)]
-        meter = MotMeter(skeleton)
+        meters[name] = meter = MotMeter(skeleton, hota=True)
         for item, people in zip(members, tracks, strict=True):
             apart = [replace(person, track_id=person.track_id + number * ID_STEP) for person in people]
             truths = [person for person in item.label.people if person.track_id is not None]
             ids = tuple(number * ID_STEP + int(person.track_id or 0) for person in truths)
-            for target in (meter, total):
-                _count(target, ids, truths, apart, skeleton)
+            _count(meter, ids, truths, apart, skeleton)
             if any(person.head_size for person in truths):
                 frames.append(_pose_frame(item, apart, ids, skeleton))
-        sequences[name] = _figures(meter.figures())
         motion += _motion(members, tracks, np.array(times), skeleton)
-    result: dict = {"total": _figures(total.figures()), "sequences": sequences, **_summarise_motion(motion)}
+    result: dict = {
+        "total": _figures(combined_figures(list(meters.values()))),
+        "sequences": {name: _figures(meter.figures()) for name, meter in meters.items()},
+        **_summarise_motion(motion),
+    }
     if frames:
         values = keypoint_mota(frames)
         result["keypoint_mota"] = float(np.nanmean(values))
@@ -227,7 +229,7 @@ def _summarise_motion(motion: Sequence[tuple[float, float, float, float]]) -> di
 def _figures(figures: MotFigures) -> dict:
     names = ("frames", "truths", "matches", "misses", "false_positives", "switches")
     counts: dict = {name: getattr(figures, name) for name in names}
-    shares = {name: _number(getattr(figures, name)) for name in ("mota", "idf1")}
+    shares = {name: _number(getattr(figures, name)) for name in ("mota", "idf1", "hota", "deta", "assa")}
     return counts | shares
 
 

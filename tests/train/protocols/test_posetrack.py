@@ -42,6 +42,9 @@ def test_walkers_are_followed(stand, respond) -> None:
     assert total["frames"] == FRAMES and total["truths"] == 2 * FRAMES
     assert total["switches"] == 0 and total["false_positives"] == 0
     assert total["mota"] > 0.85 and total["idf1"] > 0.85
+    assert 0.5 < total["hota"] < 1 and total["hota"] ** 2 == pytest.approx(
+        total["deta"] * total["assa"], rel=0.05
+    )
     assert figures["sequences"]["walk"]["mota"] == total["mota"]
     assert figures["keypoint_mota"] > 0.8
     assert figures["jitter_px"] < figures["raw_jitter_px"] == pytest.approx(2 * np.sqrt(2), rel=0.1)
