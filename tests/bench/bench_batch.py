@@ -1,5 +1,7 @@
 """How much of the networks' speed a batch keeps: ``python tests/bench/bench_batch.py [CLIP] [--jobs N]``.
 
+With ``--mode bottom-up`` and ``--precision fp32`` the networks are heavier, and the rest weighs less.
+
 Everything is timed in one run, in turns, so that other load on the machine meets both alike:
 
 - *bare*: as many processes with as many threads as the batch, each running only the networks on the very
@@ -39,7 +41,7 @@ from app.recording import WriteOptions
 from app.resume import make_request
 from assets import demo_clip
 from engine.model import Model
-from engine.settings import EstimatorSettings, TrackSettings
+from engine.pipeline import build_settings
 from engine.sources import open_source
 
 ROUNDS = 5
@@ -95,10 +97,10 @@ def record_inputs(models: Models, task: Task, recipe: Recipe) -> tuple[list[tupl
     return kept, frames
 
 
-def serve(pipe: Connection, recipe: Recipe, task: Task) -> None:
+def serve(pipe: Connection, recipe: Recipe, whole_machine: Recipe, task: Task) -> None:
     """Be one process of both sides: an order comes in, frames and processor seconds go out."""
     cv2.setNumThreads(max(1, recipe.settings.estimator.threads))
-    with closing(Models(recipe.settings)) as models, closing(Models(make_recipe(1, 0).settings)) as whole:
+    with closing(Models(recipe.settings)) as models, closing(Models(whole_machine.settings)) as whole:
         inputs, kept = record_inputs(models, task, recipe)
         networks: dict[str, Any] = {
             "bare": models.open()._tracker.estimator.models,
@@ -159,9 +161,9 @@ def crop_costs(recipe: Recipe) -> dict[int, float]:
         return costs
 
 
-def make_recipe(jobs: int, threads: int) -> Recipe:
+def make_recipe(jobs: int, threads: int, mode: str, precision: str) -> Recipe:
     # Fixed: `auto` would choose by how busy the machine is at the moment.
-    settings = TrackSettings(estimator=EstimatorSettings(mode="top-down", threads=threads))
+    settings = build_settings({"mode": mode, "threads": threads, "precision": precision})
     write = WriteOptions()
     recipe = Recipe(settings, settings, make_request(settings, {}), write)
     return with_choice(recipe, [], jobs)[0]
@@ -172,9 +174,13 @@ def main() -> None:
     parser.add_argument("clip", nargs="?", type=Path, default=demo_clip())
     parser.add_argument("--jobs", type=int, default=0)
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--mode", choices=("top-down", "bottom-up"), default="top-down")
+    parser.add_argument("--precision", default="auto")
     arguments = parser.parse_args()
-    jobs = arguments.jobs or choose_jobs(0, make_recipe(1, arguments.threads), [10**9] * 64)
-    recipe = make_recipe(jobs, arguments.threads)
+    networks = (arguments.mode, arguments.precision)
+    jobs = arguments.jobs or choose_jobs(0, make_recipe(1, arguments.threads, *networks), [10**9] * 64)
+    recipe = make_recipe(jobs, arguments.threads, *networks)
+    whole_machine = make_recipe(1, 0, *networks)
     with tempfile.TemporaryDirectory() as name:
         folder, out = Path(name) / "in", Path(name) / "out"
         folder.mkdir()
@@ -189,7 +195,7 @@ def main() -> None:
         pipes, processes = [], []
         for task in tasks:
             ours, theirs = context.Pipe()
-            process = context.Process(target=serve, args=(theirs, recipe, task), daemon=True)
+            process = context.Process(target=serve, args=(theirs, recipe, whole_machine, task), daemon=True)
             process.start()
             pipes.append(ours)
             processes.append(process)
@@ -209,7 +215,7 @@ def main() -> None:
         for order, found in rates.items()
     }
     tell("median: ", medians)
-    for count, cost in crop_costs(recipe).items():
+    for count, cost in crop_costs(recipe).items() if arguments.mode == "top-down" else ():
         print(f"{count:2} crops per run: {cost:.2f} ms per crop")
 
 
