@@ -1,8 +1,9 @@
 """A run over many inputs: each gets its files, a failed one is named and the others go on.
 
-An output folder that cannot be written is refused before any model is loaded. A stop (Ctrl-C, SIGTERM) ends
-after the row at hand: files are closed and the sidecar says `interrupted`. However a run ends, `--resume`
-does what is left: `app.resume` tells what is done, `app.batch_choice` keeps to what was chosen.
+An output folder that cannot be written, or that another batch writes to, is refused before any model is
+loaded. A stop (Ctrl-C, SIGTERM) ends after the row at hand: files are closed and the sidecar says
+`interrupted`. However a run ends, `--resume` does what is left: `app.resume` tells what is done,
+`app.batch_choice` keeps to what was chosen.
 """
 
 import logging
@@ -19,6 +20,7 @@ from app.batch_report import BatchReport
 from app.batch_task import Models, Outcome, Recipe, Task, done_before, track_task
 from app.console import say
 from app.extra_files import refuse_clashes
+from app.folder_lock import only_batch_in
 from app.inputs import TrackInput, count_bytes, expand_inputs, set_apart
 from app.outputs import OutputPaths, check_inputs_kept, clear_parts, output_paths, prepare_folder
 from app.progress import Reporter, make_reporter
@@ -79,7 +81,7 @@ def run_batch(
 
     Raises:
         UsageError: nothing was started: an impossible option, all names clash, an output folder that cannot
-            be written.
+            be written or that another batch writes to.
         ModelFileError: there is no model to work with.
         RuntimeUnavailableError: nothing can run the models here.
     """
@@ -102,7 +104,11 @@ def run_batch(
     check_inputs_kept(distinct, paths.values())
     prepare_folder(options.out)
     names = [item.label for item in inputs] + [line.partition(": ")[0] for line in failures]
-    with StopRequest() as stop, make_reporter(console, verbosity) as reporter:
+    with (
+        only_batch_in(options.out),
+        StopRequest() as stop,
+        make_reporter(console, verbosity) as reporter,
+    ):
         batch = _Batch(options, console, reporter, names, quiet=verbosity < 0)
         for key, line in enumerate(failures, len(inputs)):
             batch.end(Outcome(key, "failed", error=line))
@@ -114,7 +120,7 @@ def run_batch(
             batch.run(tasks, stop, on_result)
         except KeyboardInterrupt:
             console.print("stopped at once: the sidecar of the last input may be missing")
-            return INTERRUPTED
+            return stop.exit_code or INTERRUPTED
         batch.tell_failures()
     if stop.requested:
         console.print(f"stopped by {stop.reason}: {batch.report.done} of {len(names)} inputs done")
