@@ -26,6 +26,7 @@ from app.outputs import OutputPaths, check_inputs_kept, clear_parts, output_path
 from app.progress import Reporter, make_reporter
 from app.recording import AfterHook, ResultHook, WriteOptions
 from app.resume import Found, Request, look_for_results, make_request
+from app.second_pass import Step
 from app.workers import run_in_workers
 from engine.errors import SourceError, UsageError
 from engine.pipeline import Pipeline
@@ -177,7 +178,7 @@ class _Batch:
             self._run_on_cluster(tasks, sizes, stop)
             return
         jobs = 1 if on_result else choose_jobs(self._options.jobs, self._recipe, sizes.values())
-        self._reporter.expect(sizes)
+        self._reporter.expect(sizes, second_pass=self._recipe.write.offline)
         pipeline: Pipeline | None = None
         if self._earlier is None:
             self._recipe, pipeline = with_choice(self._recipe, tasks, jobs)
@@ -191,7 +192,13 @@ class _Batch:
             for task in tasks:
                 watcher = _OneByOne(self, task)
                 outcome = track_task(
-                    task, self._recipe, models, watcher=watcher, stop=stop, on_result=on_result
+                    task,
+                    self._recipe,
+                    models,
+                    watcher=watcher,
+                    stop=stop,
+                    on_result=on_result,
+                    on_step=watcher.second_pass,
                 )
                 self.finish(task, outcome)
                 if stop.requested:
@@ -202,7 +209,7 @@ class _Batch:
 
         if self._earlier is not None:
             self._recipe = with_earlier(self._recipe, self._earlier)
-        self._reporter.expect(sizes)
+        self._reporter.expect(sizes, second_pass=self._recipe.write.offline)
         run_on_cluster(tasks, self._recipe, self._options.ray, self, stop)
 
     def begin(self, task: Task, total: int | None) -> None:
@@ -212,6 +219,10 @@ class _Batch:
     def advance(self, task: Task, frames: int, people: int) -> None:
         """Show how far it is."""
         self._reporter.advance(frames, people, task.key)
+
+    def second_pass(self, task: Task, step: Step, share: float) -> None:
+        """Show how far its second pass is."""
+        self._reporter.second_pass(step, share, task.key)
 
     def finish(self, task: Task, outcome: Outcome) -> None:
         """Show that it is over, and what came of it."""
@@ -279,6 +290,10 @@ class _OneByOne:
     def advance(self, frames: int, people: int) -> None:
         """Pass it on."""
         self._batch.advance(self._task, frames, people)
+
+    def second_pass(self, step: Step, share: float) -> None:
+        """Pass it on."""
+        self._batch.second_pass(self._task, step, share)
 
 
 def _request(options: BatchOptions) -> Request:

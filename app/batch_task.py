@@ -11,6 +11,7 @@ from app.inputs import TrackInput
 from app.outputs import OutputPaths
 from app.recording import AfterHook, Extras, FrameReporter, ResultHook, WriteOptions, record
 from app.resume import Request, fingerprint_input
+from app.second_pass import StepHook
 from app.summary import Summary
 from engine.errors import SourceError, SteadyPoseError
 from engine.pipeline import Pipeline
@@ -123,8 +124,18 @@ def track_task(
     watcher: Watcher,
     stop: Stop,
     on_result: ResultHook | None = None,
+    on_step: StepHook | None = None,
 ) -> Outcome:
     """Track one input into its files and return what came of it, also where it failed.
+
+    Args:
+        task: the input.
+        recipe: how.
+        models: opened with the first input that needs them.
+        watcher: is told of its frames.
+        stop: is asked after every frame.
+        on_result: is called with every result, after it was written.
+        on_step: is told how far the second pass is.
 
     Raises:
         SteadyPoseError: the models cannot be opened, so that no input can be done.
@@ -146,6 +157,7 @@ def track_task(
                 reporter=watcher,
                 stop=stop,
                 on_result=on_result,
+                on_step=on_step,
                 extras=_extras(task, recipe),
             )
         except SteadyPoseError as error:

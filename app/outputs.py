@@ -69,16 +69,22 @@ def check_inputs_kept(
                 raise UsageError(f"{path} is an input and would be written over; {remedy}")
 
 
-def clear_parts(paths: Iterable[Path]) -> None:
-    """Delete what a killed run was writing beside these files: parts that never took their places.
+def clear_parts(paths: Iterable[Path], *, writer: int | None = None) -> None:
+    """Delete what a killed process was writing beside these files: parts that never took their places.
 
     The parts of all files whose names begin with that of a given one and a dot are among them.
+
+    Args:
+        paths: of finished files.
+        writer: number of the process whose parts go; None takes those of all.
 
     Raises:
         UsageError: one cannot be deleted.
     """
     for path in paths:
-        for part in path.parent.glob(f".{escape(path.stem)}.*.part*"):
+        start, end = f".{escape(path.stem)}.", f"{'*' if writer is None else writer}.part*"
+        found = {*path.parent.glob(start + end), *path.parent.glob(f"{start}*.{end}")}
+        for part in sorted(found):
             try:
                 rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
             except OSError as error:

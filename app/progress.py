@@ -11,12 +11,18 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
 from app.console import duration
+from app.second_pass import Step
 
 PLAIN_INTERVAL_S = 10.0
 BAR_INTERVAL_S = 0.1
 RATE_WINDOW_S = 3.0
 NAME_WIDTH, BAR_WIDTH = 20, 20
 """Columns; with the words beside it the bar fits a terminal of 80, where it becomes shorter."""
+
+FIRST_SHARE, SMOOTHING_SHARE = 0.9, 0.05
+"""Of an input that has a second pass: what its first pass, and the smoothing of the second, count in the
+whole. A rough guess: with a video or a crowd the second pass takes longer."""
+STEP_TEXTS: Mapping[Step, str] = {"smoothing": "smoothing again", "writing": "writing again"}
 
 Clock = Callable[[], float]
 
@@ -33,8 +39,8 @@ class Reporter(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def expect(self, sizes: Mapping[int, int]) -> None:
-        """These inputs will come, each of so many bytes."""
+    def expect(self, sizes: Mapping[int, int], *, second_pass: bool = False) -> None:
+        """These inputs will come, each of so many bytes; `second_pass`: each is gone over once more."""
         ...
 
     def start(self, name: str, total: int | None, key: int = 0) -> None:
@@ -43,6 +49,10 @@ class Reporter(Protocol):
 
     def advance(self, frames: int, people: int, key: int = 0) -> None:
         """So many `frames` of the input are done in all, with so many `people` in the last one."""
+        ...
+
+    def second_pass(self, step: Step, share: float, key: int = 0) -> None:
+        """The second pass of the input is at this step, of which a `share` is done, 0 to 1."""
         ...
 
     def finish(self, key: int = 0) -> None:
@@ -75,6 +85,7 @@ class Whole:
         self._clock = clock
         self._sizes: dict[int, int] = {}
         self._shares: dict[int, float] = {}
+        self._first_share = 1.0
         self._done = 0
         self._since_s: float | None = None
 
@@ -83,9 +94,10 @@ class Whole:
         """Whether there is more than one input."""
         return len(self._sizes) > 1
 
-    def expect(self, sizes: Mapping[int, int]) -> None:
-        """Take note of all inputs that will come."""
+    def expect(self, sizes: Mapping[int, int], *, second_pass: bool = False) -> None:
+        """Take note of all inputs that will come, and whether they are gone over once more."""
         self._sizes = dict(sizes)
+        self._first_share = FIRST_SHARE if second_pass else 1.0
 
     def start(self) -> None:
         """Take note that an input begins; time is counted from the first on."""
@@ -94,7 +106,15 @@ class Whole:
 
     def advance(self, key: int, frames: int, total: int | None) -> None:
         """Take note that so many frames of an input are done."""
-        self._shares[key] = min(frames / total, 1.0) if total else 0.0
+        self._shares[key] = self._first_share * min(frames / total, 1.0) if total else 0.0
+
+    def second_pass(self, key: int, step: Step, share: float) -> None:
+        """Take note that so much of a step of an input's second pass is done."""
+        begin, end = {
+            "smoothing": (FIRST_SHARE, FIRST_SHARE + SMOOTHING_SHARE),
+            "writing": (FIRST_SHARE + SMOOTHING_SHARE, 1.0),
+        }[step]
+        self._shares[key] = begin + (end - begin) * share
 
     def finish(self, key: int) -> None:
         """Take note that an input is over."""
@@ -128,7 +148,7 @@ class SilentReporter:
     ) -> None:
         return
 
-    def expect(self, sizes: Mapping[int, int]) -> None:
+    def expect(self, sizes: Mapping[int, int], *, second_pass: bool = False) -> None:
         """Say nothing."""
 
     def start(self, name: str, total: int | None, key: int = 0) -> None:
@@ -137,19 +157,35 @@ class SilentReporter:
     def advance(self, frames: int, people: int, key: int = 0) -> None:
         """Say nothing."""
 
+    def second_pass(self, step: Step, share: float, key: int = 0) -> None:
+        """Say nothing."""
+
     def finish(self, key: int = 0) -> None:
         """Say nothing."""
 
 
 @dataclass(slots=True, eq=False)
 class _Running:
-    """An input that is at work. task: its row among the bars, where there are any."""
+    """An input that is at work.
+
+    last_s: when it was shown last. task: its row among the bars, where there are any. step: of its second
+    pass, with the time at which it began; None in the first.
+    """
 
     name: str
     total: int | None
     meter: RateMeter
     last_s: float
     task: TaskID
+    step: Step | None = None
+    step_since_s: float = 0.0
+
+    def begins(self, step: Step, now_s: float) -> bool:
+        """Take note of a step of the second pass; return whether it is another than before."""
+        begins = step != self.step
+        if begins:
+            self.step, self.step_since_s = step, now_s
+        return begins
 
 
 class PlainReporter(SilentReporter):
@@ -164,9 +200,9 @@ class PlainReporter(SilentReporter):
         self._running: dict[int, _Running] = {}
         self._whole = Whole(clock)
 
-    def expect(self, sizes: Mapping[int, int]) -> None:
+    def expect(self, sizes: Mapping[int, int], *, second_pass: bool = False) -> None:
         """Take note of all inputs."""
-        self._whole.expect(sizes)
+        self._whole.expect(sizes, second_pass=second_pass)
 
     def start(self, name: str, total: int | None, key: int = 0) -> None:
         """Begin counting; the first line comes after one interval."""
@@ -183,7 +219,22 @@ class PlainReporter(SilentReporter):
         if now - running.last_s < PLAIN_INTERVAL_S:
             return
         running.last_s = now
-        text = progress_text(frames, running.total, running.meter.update(frames), people)
+        self._print(running, progress_text(frames, running.total, running.meter.update(frames), people))
+
+    def second_pass(self, step: Step, share: float, key: int = 0) -> None:
+        """Write a line where the last one is an interval ago."""
+        running = self._running.get(key)
+        if running is None:
+            return
+        self._whole.second_pass(key, step, share)
+        now = self._clock()
+        running.begins(step, now)
+        if now - running.last_s < PLAIN_INTERVAL_S:
+            return
+        running.last_s = now
+        self._print(running, step_text(step, share, now - running.step_since_s))
+
+    def _print(self, running: _Running, text: str) -> None:
         whole = f"; all: {self._whole.text()}" if self._whole.several else ""
         self._console.print(f"{running.name}: {text}{whole}")
 
@@ -196,7 +247,8 @@ class PlainReporter(SilentReporter):
 class BarReporter(SilentReporter):
     """A live bar per input at work, with frames, rate, people now and the time that is left.
 
-    Where there are several inputs, a last bar tells of all. A bar is gone when its input is over.
+    Where there are several inputs, a last bar tells of all. A bar is gone when its input is over; the second
+    pass has it run again.
     """
 
     def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
@@ -213,14 +265,16 @@ class BarReporter(SilentReporter):
         self._running.clear()
         self._stop()
 
-    def expect(self, sizes: Mapping[int, int]) -> None:
+    def expect(self, sizes: Mapping[int, int], *, second_pass: bool = False) -> None:
         """Take note of all inputs."""
-        self._whole.expect(sizes)
+        self._whole.expect(sizes, second_pass=second_pass)
 
     def start(self, name: str, total: int | None, key: int = 0) -> None:
         """Show a fresh bar; it pulses where the number of frames is not known."""
         self._whole.start()
         progress = self._progress or self._open()
+        if key in self._running:  # It was begun before, in a process that was lost.
+            progress.remove_task(self._running[key].task)
         if self._whole_task is not None:
             progress.remove_task(self._whole_task)  # It is put back, below the new one.
         task = progress.add_task(shorten(name, NAME_WIDTH), total=total, text=progress_text(0, total, 0.0, 0))
@@ -241,8 +295,25 @@ class BarReporter(SilentReporter):
         running.last_s = now
         text = progress_text(frames, running.total, running.meter.update(frames), people)
         self._progress.update(running.task, completed=frames, text=text)
+        self._show_whole(self._progress)
+
+    def second_pass(self, step: Step, share: float, key: int = 0) -> None:
+        """Let the bar run once more for each step, moved at most every `BAR_INTERVAL_S`."""
+        running = self._running.get(key)
+        if running is None or self._progress is None:
+            return
+        self._whole.second_pass(key, step, share)
+        now = self._clock()
+        if not running.begins(step, now) and now - running.last_s < BAR_INTERVAL_S:
+            return
+        running.last_s = now
+        text = step_text(step, share, now - running.step_since_s)
+        self._progress.update(running.task, total=1.0, completed=share, text=text)
+        self._show_whole(self._progress)
+
+    def _show_whole(self, progress: Progress) -> None:
         if self._whole_task is not None:
-            self._progress.update(self._whole_task, completed=self._whole.share, text=self._whole.text())
+            progress.update(self._whole_task, completed=self._whole.share, text=self._whole.text())
 
     def finish(self, key: int = 0) -> None:
         """Take the bar away."""
@@ -291,6 +362,12 @@ def progress_text(frames: int, total: int | None, rate: float, people: int) -> s
     if total is not None and frames <= total and rate > 0:
         parts.append(f"ETA {duration((total - frames) / rate)}")
     return ", ".join(parts)
+
+
+def step_text(step: Step, share: float, spent_s: float) -> str:
+    """Return a step of the second pass, its share and, after `spent_s` of it, the time left as one line."""
+    text = f"{STEP_TEXTS[step]} ({int(100 * share)} %)"
+    return f"{text}, ETA {duration(spent_s * (1 - share) / share)}" if share > 0 and spent_s > 0 else text
 
 
 def make_reporter(console: Console, verbosity: int) -> Reporter:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from app.extra_files import arriving, find_extras, remove_arriving, stem_of
 from app.outputs import OutputPaths, check_absent
-from app.second_pass import smooth_again
+from app.second_pass import StepHook, smooth_again
 from app.summary import Summary, build_sidecar, check_frames
 from engine.errors import SinkError, SourceError
 from engine.pipeline import Pipeline
@@ -88,6 +88,7 @@ def record(
     reporter: FrameReporter,
     stop: Stop,
     on_result: ResultHook | None = None,
+    on_step: StepHook | None = None,
     extras: Extras | None = None,
 ) -> Summary:
     """Track a source into its files until it ends, breaks, or a stop is asked for.
@@ -103,7 +104,8 @@ def record(
         options: how.
         reporter: is told of every frame.
         stop: is asked after every frame, and may wait then.
-        on_result: is called with every result, after it was written.
+        on_result: is called with every result of the first pass, after it was written.
+        on_step: is told how far the second pass is.
         extras: what a batch adds.
 
     Raises:
@@ -121,7 +123,7 @@ def record(
         files.write("recording")
         run.follow()
         if not run.summary.interrupted:
-            run.smooth()
+            run.smooth(on_step)
         if not run.summary.interrupted:
             files.finish()
     except BaseException as error:
@@ -186,7 +188,7 @@ class _Run:
             raise SourceError(f"{self._source.missing_end}; the rows up to there are in {self._paths.csv}")
         check_frames(summary, self._source)
 
-    def smooth(self) -> None:
+    def smooth(self, on_step: StepHook | None) -> None:
         """Do the second pass if there is one; the summary knows then who is in the rows, or of a stop.
 
         Raises:
@@ -204,6 +206,7 @@ class _Run:
             undo=self._remove_second_files,
             pictures=self._source.info if self._paths.video else None,
             stop=self._stop,
+            on_step=on_step,
         )
         self.stop_clock()
         if found is None:

@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from engine.errors import SourceError
 from engine.settings import SmoothingSettings
@@ -24,6 +26,10 @@ from engine.tracking.recorded import Recording, SmoothedTrack, smoothed_results
 
 LOGGER = logging.getLogger(__name__)
 
+Step = Literal["smoothing", "writing"]
+"""What the second pass does, in this order: paths are laid, then everything is written anew."""
+StepHook = Callable[[Step, float], None]
+"""Is told the step at hand and the share of it that is done, 0 to 1."""
 OpenSinks = Callable[[ExitStack, Path], Sequence[Sink]]
 """Opens what is written, the CSV under the name given; the stack closes it."""
 
@@ -50,6 +56,7 @@ def smooth_again(
     undo: Callable[[], None],
     pictures: SourceInfo | None,
     stop: Stop,
+    on_step: StepHook | None = None,
 ) -> People | None:
     """Smooth a recording once more and put its rows in the place of the live ones, all in one step.
 
@@ -61,7 +68,8 @@ def smooth_again(
         open_sinks: opens what is to be written.
         undo: takes away what those sinks made, the CSV aside, where the pass does not come to its end.
         pictures: source that is read once more for its frames; None where no sink needs them.
-        stop: is asked after every track and every frame.
+        stop: is asked after every track, every window of a long one, and every frame.
+        on_step: is told as often how far this pass is.
 
     Returns:
         Who is in the rows now; None where a stop was asked for, so that the live rows are still there.
@@ -71,19 +79,23 @@ def smooth_again(
         SinkError: something cannot be written; the live rows are still there.
     """
 
-    def check_stop() -> None:
+    def go_on(step: Step, share: float) -> None:
+        if on_step:
+            on_step(step, share)
         if stop.requested:
             raise _StoppedError
 
     begin = time.perf_counter()
     try:
-        tracks = smooth_offline(recording, settings, skeleton, advance=check_stop)
+        go_on("smoothing", 0.0)
+        tracks = smooth_offline(recording, settings, skeleton, advance=partial(go_on, "smoothing"))
         smoothed = time.perf_counter()
         with ExitStack() as failed:
             with whole_file(csv) as part, ExitStack() as opened:
                 sinks = open_sinks(opened, part)
+                # Not before: what a sink refused to replace is not ours to take away.
                 failed.callback(undo)
-                people = _write(recording, tracks, sinks, pictures, check_stop)
+                people = _write(recording, tracks, sinks, pictures, partial(go_on, "writing"))
             failed.pop_all()
     except _StoppedError:
         return None
@@ -99,15 +111,15 @@ def _write(
     tracks: tuple[SmoothedTrack, ...],
     sinks: Sequence[Sink],
     pictures: SourceInfo | None,
-    check_stop: Callable[[], None],
+    advance: Callable[[float], None],
 ) -> People:
-    """Write the rows of all frames."""
+    """Write the rows of all frames, telling before each the share that is done."""
     seen: set[int] = set()
-    most = 0
+    most, count = 0, len(recording.indices)
     with ExitStack() as stack:
         frames = None if pictures is None else iter(stack.enter_context(closing(_open_again(pictures))))
-        for result in smoothed_results(recording, tracks):
-            check_stop()
+        for number, result in enumerate(smoothed_results(recording, tracks)):
+            advance(number / count)
             if pictures is not None and frames is not None:
                 result = replace(result, frame=_same_frame(frames, result.frame, pictures))
             for sink in sinks:

@@ -1,13 +1,15 @@
 """Several inputs at once, each in a process of its own with its own models and its share of the threads.
 
 The parent hands out inputs and hears of progress over one pipe per worker. A worker that is lost (killed, out
-of memory) is replaced and its input done again, once. Workers leave at once when their parent is gone.
+of memory) is replaced and its input done again, once. Workers leave at once when their parent is gone, so
+whoever resumes its batch finds nobody at work.
 """
 
 import logging
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -21,7 +23,9 @@ import cv2
 
 from app.batch_task import Models, Outcome, Recipe, Task, track_task
 from app.console import PACKAGES
-from engine.errors import SteadyPoseError
+from app.outputs import clear_parts
+from app.second_pass import Step
+from engine.errors import SteadyPoseError, UsageError
 from engine.stopping import Stop
 
 LOGGER = logging.getLogger(__name__)
@@ -44,6 +48,9 @@ class Listener(Protocol):
     def advance(self, task: Task, frames: int, people: int) -> None:
         """So many `frames` of it are done, with so many `people` in the last one."""
 
+    def second_pass(self, task: Task, step: Step, share: float) -> None:
+        """Its second pass is at this step, of which a `share` is done, 0 to 1."""
+
     def finish(self, task: Task, outcome: Outcome) -> None:
         """It is over."""
 
@@ -57,6 +64,12 @@ class _Begin:
 class _Advance:
     frames: int
     people: int
+
+
+@dataclass(frozen=True, slots=True)
+class _SecondPass:
+    step: Step
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +179,8 @@ class _Pool:
                 self._listener.begin(task, message.total)
             case _Advance():
                 self._listener.advance(task, message.frames, message.people)
+            case _SecondPass():
+                self._listener.second_pass(task, message.step, message.share)
             case _Log():
                 logging.getLogger(message.logger).log(message.level, "%s", message.message)
             case _Fatal():
@@ -178,6 +193,10 @@ class _Pool:
         """Put another in the place of a worker that is gone; its input is tried once more."""
         worker.close(CLOSE_S)
         how = _how_it_ended(worker.process.exitcode)
+        try:
+            clear_parts([task.paths.csv], writer=worker.process.pid)
+        except UsageError as failure:
+            LOGGER.warning("%s", failure)
         self._workers.remove(worker)
         if self._stopping:
             self._listener.finish(task, Outcome(task.key, "interrupted"))
@@ -198,9 +217,39 @@ class _Pool:
 
 
 def _how_it_ended(code: int | None) -> str:
-    if code is not None and code < 0:
-        return f"was ended by {signal.Signals(-code).name}"
-    return f"ended with code {code}"
+    if code is None or code >= 0:
+        return f"ended with code {code}"
+    names = {number.value: number.name for number in signal.Signals}
+    return f"was ended by {names.get(-code, f'signal {-code}')}"
+
+
+class _Parent:
+    """In a worker: the pipe to the parent. Any thread may send, as any may log."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._sending = threading.Lock()
+
+    @property
+    def has_spoken(self) -> bool:
+        """Whether something waits to be received."""
+        return self._pipe.poll()
+
+    def send(self, message: object) -> None:
+        """Tell it something; where it is gone, leave."""
+        try:
+            with self._sending:
+                self._pipe.send(message)
+        except OSError:
+            _leave()
+
+    def receive(self) -> Task | str | None:
+        """Wait for what it says; where it is gone, leave."""
+        try:
+            message: Task | str | None = self._pipe.recv()
+        except (EOFError, OSError):
+            _leave()
+        return message
 
 
 class _Reports:
@@ -208,77 +257,87 @@ class _Reports:
 
     paused_s = 0.0
 
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
+    def __init__(self, parent: _Parent) -> None:
+        self._parent = parent
         self._stopped = False
         self._told_s = 0.0
+        self._step: Step | None = None
 
     @property
     def requested(self) -> bool:
         """Whether the parent asked for a stop."""
-        if not self._stopped and self._pipe.poll():
-            self._stopped = _receive(self._pipe) == STOP
+        if not self._stopped and self._parent.has_spoken:
+            self._stopped = self._parent.receive() == STOP
         return self._stopped
 
     def begin(self, total: int | None) -> None:
         """Pass it on."""
-        _send(self._pipe, _Begin(total))
+        self._step = None
+        self._parent.send(_Begin(total))
 
     def advance(self, frames: int, people: int) -> None:
         """Pass it on now and then."""
+        if self._is_time():
+            self._parent.send(_Advance(frames, people))
+
+    def second_pass(self, step: Step, share: float) -> None:
+        """Pass on that a step begins, and now and then how far it is."""
+        if self._is_time() or step != self._step:
+            self._step = step
+            self._parent.send(_SecondPass(step, share))
+
+    def _is_time(self) -> bool:
         now = time.monotonic()
-        if now - self._told_s >= TELL_S:
-            self._told_s = now
-            _send(self._pipe, _Advance(frames, people))
+        if now - self._told_s < TELL_S:
+            return False
+        self._told_s = now
+        return True
 
 
 class _PipeHandler(logging.Handler):
     """Sends log records to the parent, which owns the console."""
 
-    def __init__(self, pipe: Connection) -> None:
+    def __init__(self, parent: _Parent) -> None:
         super().__init__()
-        self._pipe = pipe
+        self._parent = parent
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send one record."""
         trace = f"\n{logging.Formatter().formatException(record.exc_info)}" if record.exc_info else ""
-        _send(self._pipe, _Log(record.name, record.levelno, record.getMessage() + trace))
+        self._parent.send(_Log(record.name, record.levelno, record.getMessage() + trace))
 
 
 def _work(pipe: Connection, recipe: Recipe, level: int) -> None:
     """Run in the worker: do what comes through the pipe, until nothing more does."""
+    threading.Thread(target=_leave_with_parent, name="parent watch", daemon=True).start()
+    parent = _Parent(pipe)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # They reach the parent too, which tells us what to do.
     for name in PACKAGES:
         logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [_PipeHandler(pipe)], False
+        logger.handlers, logger.propagate = [_PipeHandler(parent)], False
         logger.setLevel(level)
     cv2.setNumThreads(max(1, recipe.settings.estimator.threads))
-    reports = _Reports(pipe)
+    reports = _Reports(parent)
     with closing(Models(recipe.settings)) as models:
-        while (task := _receive(pipe)) is not None:
+        while (task := parent.receive()) is not None:
             if not isinstance(task, Task):
                 continue
             try:
-                outcome = track_task(task, recipe, models, watcher=reports, stop=reports)
+                outcome = track_task(
+                    task, recipe, models, watcher=reports, stop=reports, on_step=reports.second_pass
+                )
             except SteadyPoseError as error:
-                _send(pipe, _Fatal(type(error), str(error)))
+                parent.send(_Fatal(type(error), str(error)))
                 return
-            _send(pipe, outcome)
+            parent.send(outcome)
 
 
-def _receive(pipe: Connection) -> Task | str | None:
-    try:
-        message: Task | str | None = pipe.recv()
-    except (EOFError, OSError):
-        _leave()
-    return message
-
-
-def _send(pipe: Connection, message: object) -> None:
-    try:
-        pipe.send(message)
-    except OSError:
+def _leave_with_parent() -> None:
+    """Wait for the end of the parent, also while a long step asks nothing of the pipe."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
         _leave()
 
 

@@ -10,7 +10,7 @@ goes without a leap, as a punch does, is believed.
 A frames on a track's axis: those it was recorded in, and those of gaps short enough to be filled.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -43,7 +43,8 @@ SIZE_S = 0.5
 NEAR = 3.0
 """What was doubted is taken back where the path passes within so many standard deviations."""
 
-Advance = Callable[[], None]
+Advance = Callable[[float], None]
+"""Is told the share that is done, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,37 +97,65 @@ def smooth_offline(
         recording: of a live pass with any method of smoothing.
         settings: the noises, as live; `fill_gap_s` and `min_track_s`. The method has no say.
         skeleton: of the people.
-        advance: is called after each track.
+        advance: is called after each track, and after each window of a long one.
 
     Returns:
         the tracks that are left, by id.
     """
     smoothed = []
+    lengths_s, progress = recording.frame_lengths_s(), _Progress(recording.tracks, advance)
     for track in recording.tracks:
-        if not _is_ghost(track, recording, settings):
-            whole = _smooth_track(track, recording, settings, skeleton)
+        if not _is_ghost(track, recording.times_s, lengths_s, settings):
+            whole = _smooth_track(track, recording, settings, skeleton, progress)
             if len(whole):
                 smoothed.append(whole)
-        if advance:
-            advance()
+        progress.finish(track)
     return tuple(smoothed)
 
 
-def _is_ghost(track: RecordedTrack, recording: Recording, settings: SmoothingSettings) -> bool:
-    """Whether a track was seen for too short a time, and neither begins nor ends with the recording."""
+class _Progress:
+    """How far a recording is smoothed, by the rows of its tracks."""
+
+    def __init__(self, tracks: Sequence[RecordedTrack], advance: Advance | None) -> None:
+        self._rows, self._done, self._advance = sum(map(len, tracks)), 0, advance
+
+    def within(self, track: RecordedTrack, share: float) -> None:
+        """Tell that so much of a track is done, besides those that are finished."""
+        if self._advance:
+            self._advance((self._done + share * len(track)) / self._rows)
+
+    def finish(self, track: RecordedTrack) -> None:
+        """Tell that a track is done."""
+        self.within(track, 1.0)
+        self._done += len(track)
+
+
+def _is_ghost(track: RecordedTrack, times_s: Array, lengths_s: Array, settings: SmoothingSettings) -> bool:
+    """Whether a track was seen for too short a time, and neither begins nor ends with the recording.
+
+    Only rows in which the person was detected count, each for the length of its frame.
+
+    Args:
+        track: that is judged.
+        times_s: (F,) of all frames of the recording, seconds.
+        lengths_s: (F,) of `Recording.frame_lengths_s`.
+        settings: `min_track_s`.
+    """
     known: Mask = np.asarray(np.isfinite(track.raw_keypoints).all(axis=-1))
-    seen, times = track.frames[known.any(axis=1)], recording.times_s
+    seen = track.frames[known.any(axis=1)]
     if len(seen) == 0:
         return True
-    # The live pass shows a track only once it is confirmed: it was seen from its birth on.
-    steps = np.diff(times, prepend=times[0])
-    seen_s = float(steps[seen[1:]].sum() + times[seen[0]] - min(track.born_s, times[seen[0]]))
-    cut = track.born_s <= times[0] + 1e-6 or seen[-1] == len(times) - 1
+    seen_s = float(lengths_s[seen].sum())
+    cut = track.born_s <= times_s[0] + 1e-6 or seen[-1] == len(times_s) - 1
     return seen_s < settings.min_track_s - 1e-9 and not cut
 
 
 def _smooth_track(
-    track: RecordedTrack, recording: Recording, settings: SmoothingSettings, skeleton: Skeleton
+    track: RecordedTrack,
+    recording: Recording,
+    settings: SmoothingSettings,
+    skeleton: Skeleton,
+    progress: _Progress,
 ) -> SmoothedTrack:
     axis = _lay_out(track, recording, settings)
     frames, count = axis.seen.shape
@@ -139,6 +168,7 @@ def _smooth_track(
         part = slice(inner.start - low, inner.stop - low)
         values = _smooth_window(axis, window, settings, skeleton)
         keypoints[inner], velocity[inner], states[inner] = (value[part] for value in values)
+        progress.within(track, inner.stop / frames)
     shown = states != KeypointState.MISSING
     kept = np.flatnonzero(shown.any(axis=1))
     boxes = pose_boxes(keypoints[kept].astype(np.float64), shown[kept]).astype(np.float32)

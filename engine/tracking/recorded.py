@@ -91,6 +91,11 @@ class Recording:
     wall_times: NDArray[np.float64]
     tracks: tuple[RecordedTrack, ...]
 
+    def frame_lengths_s(self) -> NDArray[np.float64]:
+        """Return (F,) seconds since the frame before, 0 for the first, without those of dropped frames."""
+        steps = np.diff(self.indices, prepend=self.indices[:1] - 1)
+        return np.diff(self.times_s, prepend=self.times_s[:1]) / np.maximum(steps, 1)
+
     def frame(self, position: int) -> Frame:
         """Return a frame with an empty image."""
         wall_time = float(self.wall_times[position])

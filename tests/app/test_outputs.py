@@ -57,6 +57,14 @@ def test_results_of_an_earlier_run_are_kept(tmp_path: Path, existing: str):
         check_absent(paths)
 
 
+def test_parts_of_one_process_can_be_cleared_alone(tmp_path: Path):
+    parts = [".clip.12.part.csv", ".clip.json.12.part", ".clip.112.part.csv", ".clip.b.13.part.csv"]
+    for name in parts:
+        (tmp_path / name).touch()
+    clear_parts([tmp_path / "clip.csv"], writer=12)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(parts[2:])
+
+
 def test_parts_that_a_killed_run_left_are_cleared_and_nothing_else(tmp_path: Path):
     for name in (".clip.json.12.part", ".clip.12.part.csv", ".other.json.12.part", "clip.csv", ".clip.notes"):
         (tmp_path / name).write_bytes(b"")

@@ -146,3 +146,44 @@ def test_bars_of_several_inputs_stand_above_one_of_all():
         reporter.finish(1)
     last = drawn[drawn.rindex("a.mp4") :]
     assert "5/10 frames" in last and last.index("b.mp4") < last.index("0/2 files (25 %)")
+
+
+def test_a_second_pass_is_named_with_its_share_and_time_left_in_plain_lines():
+    clock, console = FakeClock(), plain_console()
+    with PlainReporter(console, clock) as reporter:
+        reporter.expect({0: 100, 1: 100}, second_pass=True)
+        reporter.start("a.mp4", 10)
+        reporter.advance(10, 1)
+        reporter.second_pass("smoothing", 0.0)
+        clock.now += PLAIN_INTERVAL_S
+        reporter.second_pass("smoothing", 0.5)
+        reporter.second_pass("writing", 0.0)
+        clock.now += PLAIN_INTERVAL_S
+        reporter.second_pass("writing", 0.25)
+    assert console.file.getvalue().splitlines() == [
+        "a.mp4: smoothing again (50 %), ETA 0:10; all: 0/2 files (46 %), ETA 0:12",
+        "a.mp4: writing again (25 %), ETA 0:30; all: 0/2 files (48 %), ETA 0:22",
+    ]
+
+
+def test_the_bar_runs_again_in_the_second_pass_and_the_whole_is_not_full_before_it():
+    clock, console = FakeClock(), plain_console(terminal=True)
+    with BarReporter(console, clock) as reporter:
+        reporter.expect({0: 100, 1: 100}, second_pass=True)
+        reporter.start("a.mp4", 10, 0)
+        reporter.start("b.mp4", 10, 1)
+        reporter.advance(10, 1, 0)
+        reporter.second_pass("smoothing", 0.0, 0)
+        bar, _, whole = reporter._progress.tasks
+        assert (bar.percentage, bar.fields["text"]) == (0, "smoothing again (0 %)"), "a step is shown at once"
+        assert whole.fields["text"].startswith("0/2 files (45 %)")
+        clock.now += 1
+        reporter.second_pass("writing", 0.5, 0)
+        assert (bar.percentage, bar.fields["text"]) == (50, "writing again (50 %)")
+
+
+def test_an_input_that_is_begun_again_has_one_bar():
+    with BarReporter(plain_console(terminal=True), FakeClock()) as reporter:
+        reporter.start("a.mp4", 10)
+        reporter.start("a.mp4", 10)
+        assert len(reporter._progress.tasks) == 1

@@ -155,6 +155,19 @@ def test_the_video_shows_the_people_of_the_second_pass(
         assert sum(1 for _ in container.decode(video=0)) == FRAMES
 
 
+def test_how_far_the_second_pass_is_is_told_step_by_step(pipeline: Pipeline, clip: Path, tmp_path: Path):
+    steps: list[tuple[str, float]] = []
+    paths = make_paths(clip, tmp_path / "out")
+    with open_source(clip) as source:
+        record(
+            pipeline, source, paths, WriteOptions(offline=True), reporter=Silent(), stop=Stopping(),
+            on_step=lambda step, share: steps.append((step, share)),
+        )  # fmt: skip
+    smoothing = [share for step, share in steps if step == "smoothing"]
+    assert (smoothing[0], smoothing[-1]) == (0.0, 1.0) and smoothing == sorted(smoothing)
+    assert steps[len(smoothing) :] == [("writing", number / FRAMES) for number in range(FRAMES)]
+
+
 @pytest.mark.parametrize("after", [FRAMES, FRAMES + 1, FRAMES + 10])
 def test_a_stop_in_the_second_pass_leaves_the_live_rows_and_nothing_else(
     pipeline: Pipeline, clip: Path, tmp_path: Path, live: bytes, after: int

@@ -1,17 +1,41 @@
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import Result
 
+from app import workers
+
 ROOT = Path(__file__).parents[2]
 FRAMES = 250
+BUSY = """
+import multiprocessing, os, threading, time
+from app import workers
+
+def work(number):
+    number.value = os.getpid()
+    threading.Thread(target=workers._leave_with_parent, daemon=True).start()
+    time.sleep(600)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("fork")
+    number = context.Value("i", 0)
+    context.Process(target=work, args=(number,), daemon=True).start()
+    while not number.value:
+        time.sleep(0.01)
+    print(number.value, flush=True)
+    time.sleep(600)
+"""
+"""Prints the number of a worker of its own that asks nothing of its pipe."""
 Track = Callable[..., Result]
 posix = pytest.mark.skipif(os.name == "nt", reason="signals to another process are POSIX")
 
@@ -76,6 +100,55 @@ def test_models_that_cannot_be_opened_end_the_batch_before_it_starts(
     assert result.exit_code == 2 and "no.onnx" in result.stderr
 
 
+def test_the_steps_of_a_second_pass_travel_to_the_parent():
+    ours, theirs = multiprocessing.Pipe()
+    reports = workers._Reports(workers._Parent(theirs))
+    reports.second_pass("smoothing", 0.0)
+    reports.second_pass("smoothing", 0.1)
+    reports.second_pass("writing", 0.0)
+    pool = workers._Pool([], None, 0, heard := Heard())
+    worker = SimpleNamespace(pipe=ours, task="a.mp4")
+    while ours.poll():
+        pool._hear(worker)
+    # What follows at once within a step is left out, a new step never.
+    assert heard.steps == [("a.mp4", "smoothing", 0.0), ("a.mp4", "writing", 0.0)]
+    theirs.close()
+    ours.close()
+
+
+LINE = "x" * 100_000
+"""Too long to be sent in one piece."""
+
+
+def test_threads_of_a_worker_may_log_while_it_tells_of_its_frames():
+    ours, theirs = multiprocessing.Pipe()
+    parent, count = workers._Parent(theirs), 100
+    threads = [threading.Thread(target=lambda: [parent.send(LINE) for _ in range(count)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    assert {ours.recv() for _ in range(4 * count)} == {LINE}
+    for thread in threads:
+        thread.join()
+    theirs.close()
+    ours.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="real-time signals are POSIX")
+def test_how_a_worker_ended_is_told_whatever_the_signal():
+    ends = [workers._how_it_ended(code) for code in (-9, -35, 3)]
+    assert ends == ["was ended by SIGKILL", "was ended by signal 35", "ended with code 3"]
+
+
+class Heard:
+    """Hears of the second pass."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[object, str, float]] = []
+
+    def second_pass(self, task: object, step: str, share: float) -> None:
+        self.steps.append((task, step, share))
+
+
 @posix
 def test_a_stop_ends_all_workers_after_the_row_at_hand(
     folder: Path, tmp_path: Path, models: tuple[object, ...]
@@ -120,3 +193,12 @@ class TestLostProcesses:
         assert len(workers) == 2
         wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), "a worker stayed")
         assert json.loads((out / "a.json").read_text())["status"] == "recording"
+
+    def test_a_worker_leaves_in_the_middle_of_a_long_step_too(self):
+        """As smoothing hours of a recording again, during which the pipe is not looked at."""
+        process = subprocess.Popen([sys.executable, "-c", BUSY], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        busy = int(process.stdout.readline())
+        process.kill()
+        process.communicate()
+        wait_until(lambda: not Path(f"/proc/{busy}").exists(), "the worker stayed")

@@ -10,7 +10,7 @@ from engine.metrics.network_noise import add_network_noise
 from engine.metrics.walking import Walker
 from engine.settings import SmoothingSettings, TrackerSettings
 from engine.skeleton import COCO17
-from engine.structures import Frame, KeypointState, Person, Result
+from engine.structures import Frame, KeypointState, Person, Result, TrackedPerson
 from engine.tracking import offline
 from engine.tracking.offline import smooth_offline
 from engine.tracking.recorded import Recording, ResultRecorder, SmoothedTrack, smoothed_results
@@ -127,6 +127,36 @@ def test_a_ghost_is_dropped_unless_the_recording_begins_or_ends_in_it(person_of)
     assert count(0, 6) == count(54, 60) == 1
 
 
+def test_only_the_frames_count_in_which_somebody_was_seen(person_of) -> None:
+    pose, recorder = person_of(WALKER.keypoints(0.0)), ResultRecorder()
+    for position in range(120):
+        # Ten frames could not be read just before the third of five sightings.
+        index = position + 10 * (position >= 40)
+        seen = position in (30, 35, 40, 50, 60)
+        raw = pose.keypoints if seen else np.full_like(pose.keypoints, np.nan)
+        state = np.full(17, MEASURED if seen else KeypointState.PREDICTED, np.int8)
+        age_s = (index - 20) / FPS
+        person = TrackedPerson(1, pose.keypoints, raw, raw * 0, pose.scores, state, pose.bbox, 0.9, age_s)
+        recorder.add(Result(Frame(IMAGE, index, index / FPS), (person,) if 30 <= position <= 60 else ()))
+
+    def count(min_track_s: float) -> int:
+        return len(smooth_offline(recorder.finish(), SmoothingSettings(min_track_s=min_track_s), COCO17))
+
+    assert count(5 / FPS) == 1 and count(5.5 / FPS) == 0
+
+
+def test_progress_goes_from_track_to_track_and_window_to_window(person_of, monkeypatch) -> None:
+    monkeypatch.setattr(offline, "WINDOW_FRAMES", 30)
+    other = Walker((200.0, 1400.0), 100.0)
+    people = [
+        [person_of(WALKER.keypoints(index / FPS))] + [person_of(other.keypoints(index / FPS))] * (index >= 20)
+        for index in range(60)
+    ]
+    shares: list[float] = []
+    smooth_offline(record(people), SETTINGS, COCO17, advance=shares.append)
+    assert shares == pytest.approx([0.3, 0.6, 0.6, 0.9, 1.0, 1.0])
+
+
 def test_a_leap_of_four_frames_is_an_outlier_though_the_live_filter_believed_it(person_of) -> None:
     people, away = [], range(40, 44)
     for index in range(90):
@@ -206,10 +236,9 @@ def test_results_come_back_frame_for_frame_with_ids_times_and_raw_keypoints(pers
         for index in range(60)
     ]
     recording = record(people)
-    called: list[int] = []
-    tracks = smooth_offline(recording, SETTINGS, COCO17, advance=lambda: called.append(1))
+    tracks = smooth_offline(recording, SETTINGS, COCO17)
     results = list(smoothed_results(recording, tracks))
-    assert len(called) == 2 and len(results) == 60
+    assert len(results) == 60
     assert [result.frame.index for result in results] == list(range(10, 70))
     assert all(earlier.frame.time_s < later.frame.time_s for earlier, later in pairwise(results))
     assert [[person.track_id for person in result.people] for result in results[18:22]] == [
