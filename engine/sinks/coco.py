@@ -12,14 +12,23 @@ import numpy as np
 
 from engine.sinks.atomic import whole_file
 from engine.sinks.csv_file import iso_time
-from engine.sinks.people import JsonList, known_boxes, known_scores, to_json, triples, xywh
+from engine.sinks.people import (
+    PERSON,
+    JsonList,
+    known_boxes,
+    known_scores,
+    person_category,
+    to_json,
+    triples,
+    xywh,
+)
 from engine.sinks.results_file import ResultsFile
-from engine.sinks.results_rows import NOBODY, RowBlock
+from engine.sinks.results_rows import RowBlock
 from engine.structures import SEEN_STATES
 
 ANNOTATIONS_SUFFIX, RESULTS_SUFFIX = ".coco.json", ".coco-results.json"
-PERSON = 1
-"""Category of people in COCO, and the id of the only video."""
+VIDEO = 1
+"""Id of the only video."""
 VISIBLE, HIDDEN = 2, 1
 """COCO's v of a keypoint that was seen, and of one whose place is known without that; 0 is not known."""
 
@@ -39,8 +48,8 @@ def write_coco(results: ResultsFile, stem: Path) -> list[Path]:
         parts = [stack.enter_context(whole_file(path)) for path in paths]
         streams = [stack.enter_context(part.open("w", encoding="utf-8", newline="\n")) for part in parts]
         streams[0].write(f'{{"info":{to_json(_info(results))},\n"licenses":[],\n')
-        streams[0].write(f'"categories":{to_json([_category(results)])},\n')
-        streams[0].write(f'"videos":{to_json([{"id": PERSON, "name": results.sidecar.source.name}])},\n')
+        streams[0].write(f'"categories":{to_json([person_category(results.skeleton)])},\n')
+        streams[0].write(f'"videos":{to_json([{"id": VIDEO, "name": results.sidecar.source.name}])},\n')
         streams[0].write('"annotations":')
         annotations, plain = JsonList(streams[0]), JsonList(streams[1])
         times = _write_people(results, annotations, plain)
@@ -66,7 +75,7 @@ def _write_people(
         wall_times = np.full(len(block), np.nan) if block.wall_times is None else block.wall_times
         when = zip(block.times_s.tolist(), wall_times.tolist())
         times.update(zip(block.frames.tolist(), when))
-        for record, scored in _records(block.take(block.track_ids != NOBODY)):
+        for record, scored in _records(block.people()):
             count += 1
             annotations.add({"id": count, **record})
             plain.add(scored)
@@ -107,7 +116,7 @@ def _image(results: ResultsFile, name: str, index: int, when: tuple[float, float
         "file_name": f"{name}/{index:06d}.jpg",
         "width": width,
         "height": height,
-        "video_id": PERSON,
+        "video_id": VIDEO,
         "frame_id": index,
     }
     if when is not None:
@@ -115,18 +124,6 @@ def _image(results: ResultsFile, name: str, index: int, when: tuple[float, float
         if np.isfinite(when[1]):
             image["date_captured"] = iso_time(when[1])
     return image
-
-
-def _category(results: ResultsFile) -> dict[str, Any]:
-    """Return the category of people; COCO counts the keypoints of limbs from 1."""
-    skeleton = results.skeleton
-    return {
-        "id": PERSON,
-        "name": "person",
-        "supercategory": "person",
-        "keypoints": list(skeleton.keypoints),
-        "skeleton": [[first + 1, second + 1] for first, second in skeleton.limbs],
-    }
 
 
 def _info(results: ResultsFile) -> dict[str, Any]:

@@ -208,5 +208,6 @@ def iso_time(wall_time: float | None) -> str:
 def csv_field(text: str) -> str:
     """Return a text quoted where CSV needs it."""
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow([text])
-    return line.getvalue()
+    # The writer quotes a break only if it is one of the ends of line that it knows.
+    csv.writer(line, lineterminator=_END).writerow([text])
+    return line.getvalue().removesuffix(_END)

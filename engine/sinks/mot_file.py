@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from engine.errors import UsageError
 from engine.sinks.atomic import whole_file
 from engine.sinks.results_file import ResultsFile
-from engine.sinks.results_rows import NOBODY
 from engine.sinks.track_series import read_series
 from engine.skeleton import Skeleton
 from engine.tracking.angles import interior_angles, joint_triples
@@ -80,11 +79,9 @@ def write_sto(results: ResultsFile, stem: Path) -> list[Path]:
         UsageError: the skeleton has no angle, or times do not ascend.
     """
     _check_angles(results.skeleton, "sto")
-    block = results.load()
     paths = []
-    for track_id in np.unique(block.track_ids[block.track_ids != NOBODY]).tolist():
+    for track_id, rows in results.load().by_track():
         path = stem.with_name(f"{stem.name}.track{track_id}{STO_SUFFIX}")
-        rows = block.take(block.track_ids == track_id)
         if (np.diff(rows.times_s) <= 0).any():
             raise UsageError(
                 f"{results.path} has frames whose times do not ascend, which sto files cannot hold; use csv"

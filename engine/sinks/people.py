@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.sinks.results_rows import RowBlock
+from engine.skeleton import Skeleton
 from engine.structures import Float, KeypointState
 
 PX_DECIMALS, SCORE_DECIMALS = 3, 4
 """As in the CSV."""
+PERSON = 1
+"""Category of people in COCO and PoseTrack."""
 
 Array = NDArray[np.float64]
 
@@ -80,6 +83,17 @@ def xywh(box: Sequence[float]) -> list[float]:
     """Return a box xyxy as left, top, width, height."""
     x1, y1, x2, y2 = box
     return [x1, y1, round(x2 - x1, PX_DECIMALS), round(y2 - y1, PX_DECIMALS)]
+
+
+def person_category(skeleton: Skeleton) -> dict[str, Any]:
+    """Return the category of people in COCO and PoseTrack, which count the keypoints of limbs from 1."""
+    return {
+        "id": PERSON,
+        "name": "person",
+        "supercategory": "person",
+        "keypoints": list(skeleton.keypoints),
+        "skeleton": [[first + 1, second + 1] for first, second in skeleton.limbs],
+    }
 
 
 def to_json(value: object) -> str:

@@ -6,9 +6,20 @@ from typing import Any
 
 from engine.errors import UsageError
 from engine.sinks.atomic import whole_file
-from engine.sinks.people import JsonList, find_known, known_boxes, known_scores, pick, to_json, triples, xywh
+from engine.sinks.people import (
+    PERSON,
+    JsonList,
+    find_known,
+    known_boxes,
+    known_scores,
+    person_category,
+    pick,
+    to_json,
+    triples,
+    xywh,
+)
 from engine.sinks.results_file import ResultsFile
-from engine.sinks.results_rows import NOBODY, RowBlock
+from engine.sinks.results_rows import RowBlock
 from engine.skeleton import POSETRACK17, Skeleton
 
 SUFFIX = ".posetrack.json"
@@ -35,15 +46,16 @@ def write_posetrack(results: ResultsFile, stem: Path) -> list[Path]:
     places = match_posetrack(results.skeleton)
     path = stem.with_name(stem.name + SUFFIX)
     times: dict[int, float] = {}
-    count = 0
+    # From 1: COCO's evaluation, which reads these files too, takes the id 0 for nobody.
+    number = 1
     with whole_file(path) as part, part.open("w", encoding="utf-8", newline="\n") as stream:
-        stream.write(f'{{"categories":{to_json([_category()])},\n"annotations":')
+        stream.write(f'{{"categories":{to_json([person_category(POSETRACK17)])},\n"annotations":')
         annotations = JsonList(stream)
         for block in results.blocks():
             times.update(zip(block.frames.tolist(), block.times_s.tolist()))
-            for record in _records(block.take(block.track_ids != NOBODY), places, stem.name):
-                annotations.add({"id": count, **record})
-                count += 1
+            for record in _records(block.people(), places, stem.name):
+                annotations.add({"id": number, **record})
+                number += 1
         annotations.end()
         stream.write(',\n"images":')
         images = JsonList(stream)
@@ -95,7 +107,7 @@ def _records(block: RowBlock, places: list[int | None], name: str) -> list[dict[
         records.append(
             {
                 "image_id": image_id(name, frame),
-                "category_id": 1,
+                "category_id": PERSON,
                 "track_id": track_id,
                 "bbox": xywh(box),
                 "score": score,
@@ -119,13 +131,3 @@ def _image(name: str, index: int, count: int, time_s: float | None) -> dict[str,
         "has_no_densepose": True,
     }
     return image if time_s is None else image | {"time_s": time_s}
-
-
-def _category() -> dict[str, Any]:
-    return {
-        "id": 1,
-        "name": "person",
-        "supercategory": "person",
-        "keypoints": list(POSETRACK17.keypoints),
-        "skeleton": [[first + 1, second + 1] for first, second in POSETRACK17.limbs],
-    }

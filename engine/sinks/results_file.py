@@ -56,6 +56,8 @@ class ResultsFile:
             SourceError: it is missing, was not written by this program, was changed since, or is of a version
                 that cannot be read.
         """
+        if path.suffix == ".json" and path.is_file():
+            raise SourceError(f"{path} is no CSV; give the CSV that lies beside it")
         header = _read_header(path)
         sidecar_path = find_sidecar(path)
         sidecar = _read_sidecar(sidecar_path)
@@ -182,7 +184,7 @@ def find_sidecar(path: Path) -> Path:
             return sidecar
     raise SourceError(
         f"{path} has no sidecar {stems[-1]}.json beside it, which tells its skeleton and source; "
-        "keep both files together"
+        "keep both files together, and give the CSV that was tracked, none that was made of it"
     )
 
 
@@ -191,7 +193,9 @@ def _read_header(path: Path) -> list[str]:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             header = next(csv.reader(stream), None)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(f"{path} is no CSV of this program: {error}") from error
+        raise SourceError(
+            f"{path} is no CSV of this program: {error}; give a CSV that it wrote, such as clip.csv"
+        ) from error
     except FileNotFoundError as error:
         raise SourceError(f"{path} does not exist") from error
     except OSError as error:
@@ -236,7 +240,7 @@ def _find_layout(header: list[str], skeleton: Skeleton, path: Path) -> Layout:
     """Return the layout whose columns a header names."""
     layout = Layout(
         long="keypoint" in header,
-        raw=any(name.endswith("raw_x") for name in header),
+        raw="raw_x" in header or any(f"{name}_raw_x" in header for name in skeleton.keypoints[:1]),
         wall_time="wall_time" in header,
     )
     expected = layout.columns(skeleton)

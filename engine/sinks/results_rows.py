@@ -25,6 +25,8 @@ NOBODY = -1
 """Track id of the row of a frame without people (`--keep-empty`)."""
 BLOCK_ROWS = 4096
 """Lines of the file that are taken at a time."""
+MOST_DIGITS = 18
+"""Of a whole number that surely fits into 64 bits."""
 _STATES = {name: state for state, name in STATE_NAMES.items()}
 _MEND = "export the results again, or restore the file as it was written"
 
@@ -75,6 +77,16 @@ class RowBlock:
         columns = ((name, getattr(self, name)) for name in RowBlock.__slots__)
         chosen: dict[str, Any] = {name: None if v is None else v[rows] for name, v in columns}
         return RowBlock(**chosen)
+
+    def people(self) -> "RowBlock":
+        """Return the rows of people, without those of frames of nobody."""
+        return self.take(self.track_ids != NOBODY)
+
+    def by_track(self) -> Iterator[tuple[int, "RowBlock"]]:
+        """Return each track's id and its rows, by ascending id."""
+        people = self.people()
+        for track_id in np.unique(people.track_ids).tolist():
+            yield track_id, people.take(people.track_ids == track_id)
 
 
 def concatenate(blocks: Sequence[RowBlock]) -> RowBlock:
@@ -241,7 +253,8 @@ class _Reader:
         if self._layout.wall_time:
             wall_times = np.array([self._wall_time(place, text) for place, text in enumerate(columns[2])])
         ids = columns[3 if self._layout.wall_time else 2]
-        track_ids = self._whole_numbers([text or str(NOBODY) for text in ids], "track_id")
+        numbers = self._whole_numbers([text or "0" for text in ids], "track_id")
+        track_ids = np.where([text == "" for text in ids], NOBODY, numbers)
         return frames, times_s, wall_times, track_ids
 
     def _numbers(self, columns: list[tuple[str, ...]], column: int) -> NDArray[np.float64]:
@@ -259,11 +272,10 @@ class _Reader:
         raise self._error(bad, f"has {texts[bad]!r} as {name}, which is no number")
 
     def _whole_numbers(self, texts: Sequence[str], name: str) -> NDArray[np.int64]:
-        try:
-            return np.array([int(text) for text in texts], np.int64)
-        except ValueError:
-            place = next(place for place, text in enumerate(texts) if not text.lstrip("-").isdecimal())
-            raise self._error(place, f"has {texts[place]!r} as {name}, which is no whole number") from None
+        bad = next((place for place, text in enumerate(texts) if not _is_count(text)), None)
+        if bad is not None:
+            raise self._error(bad, f"has {texts[bad]!r} as {name}, which is no whole number from 0")
+        return np.array([int(text) for text in texts], np.int64)
 
     def _states(
         self, columns: list[tuple[str, ...]], column: int, empty: NDArray[np.bool_]
@@ -304,6 +316,11 @@ class _Reader:
         return SourceError(
             f"{self._path}: line {self._line + place} {what}; the file was changed since: {_MEND}"
         )
+
+
+def _is_count(text: str) -> bool:
+    """Return whether a field is a whole number from 0 that fits into 64 bits."""
+    return text.isdecimal() and len(text) <= MOST_DIGITS
 
 
 def _is_number(text: str) -> bool:

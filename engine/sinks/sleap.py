@@ -14,7 +14,7 @@ import numpy as np
 from engine.sinks.atomic import whole_file
 from engine.sinks.people import known_scores
 from engine.sinks.results_file import ResultsFile
-from engine.sinks.results_rows import NOBODY, RowBlock
+from engine.sinks.results_rows import RowBlock
 
 SUFFIX = ".analysis.csv"
 
@@ -46,7 +46,7 @@ def write_sleap(results: ResultsFile, stem: Path) -> list[Path]:
 
 def _rows(block: RowBlock) -> Iterator[list[str]]:
     """Return the fields of every person; that of a missing keypoint's score is empty too."""
-    block = block.take(block.track_ids != NOBODY)
+    block = block.people()
     missing = np.isnan(block.keypoints).any(axis=2)
     keypoint_scores = np.where(missing, np.nan, block.keypoint_scores)
     values = np.dstack([block.keypoints, keypoint_scores])

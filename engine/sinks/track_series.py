@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from engine.errors import UsageError
 from engine.sinks.results_file import ResultsFile
-from engine.sinks.results_rows import NOBODY, RowBlock
+from engine.sinks.results_rows import RowBlock
 
 LOGGER = logging.getLogger(__name__)
 
@@ -99,8 +99,7 @@ def read_series(results: ResultsFile, format_name: str) -> Iterator[TrackSeries]
             "its mean rate of %.3f Hz; csv keeps the frames as they were",
             results.path, format_name, pace.rate_hz,
         )  # fmt: skip
-    for track_id in np.unique(block.track_ids[block.track_ids != NOBODY]).tolist():
-        rows = block.take(block.track_ids == track_id)
+    for track_id, rows in block.by_track():
         yield _place(rows, track_id, pace) if pace.even else _interpolate(rows, track_id, pace)
 
 

@@ -9,10 +9,12 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine.errors import UsageError
 from engine.sinks.atomic import whole_file
 from engine.sinks.image_plane import Array, ImagePlane
 from engine.sinks.results_file import ResultsFile
 from engine.sinks.track_series import TrackSeries, read_series
+from engine.skeleton import Skeleton
 
 SUFFIX = ".trc"
 DECIMALS_PX, DECIMALS_M = 3, 6
@@ -48,8 +50,9 @@ def write_trc(results: ResultsFile, stem: Path, *, px_per_metre: float | None = 
     Raises:
         SinkError: a file cannot be written.
         SourceError: a row of the CSV is damaged.
-        UsageError: the frames have no rate, or the scale is none.
+        UsageError: the frames have no rate, the scale is none, or a keypoint has a name that is no field.
     """
+    _check_names(results.skeleton)
     plane = ImagePlane(results.size[0], px_per_metre)
     paths = []
     for series in read_series(results, "trc"):
@@ -57,6 +60,15 @@ def write_trc(results: ResultsFile, stem: Path, *, px_per_metre: float | None = 
         _write_person(path, series, results.skeleton.keypoints, plane)
         paths.append(path)
     return paths
+
+
+def _check_names(skeleton: Skeleton) -> None:
+    for name in skeleton.keypoints:
+        if not name.strip() or any(mark in name for mark in "\t\r\n"):
+            raise UsageError(
+                f"the keypoint {name!r} of skeleton {skeleton.name!r} cannot be a column of a trc file, "
+                "whose fields end with tabs and lines; rename it in the skeleton, or use csv"
+            )
 
 
 def _write_person(path: Path, series: TrackSeries, names: Sequence[str], plane: ImagePlane) -> None:

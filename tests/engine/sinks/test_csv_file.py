@@ -142,16 +142,16 @@ def test_numbers_never_read_minus_zero_nor_in_powers_of_ten(
     assert ",0.000,0.000,0.9000,measured,123456.500,-3.250,0.7500,measured,,,0.5000,measured" in line
 
 
-def test_names_with_commas_and_quotes_are_quoted(
+def test_names_with_commas_quotes_and_breaks_are_quoted(
     tmp_path: Path, make_person: Person, make_result: MakeResult
 ):
     odd = Skeleton(
-        name="odd", keypoints=("a,b", 'the "c"', "naïve"), limbs=(), flip_pairs=(), oks_sigmas=(1, 1, 1)
+        name="odd", keypoints=("a,b", 'the "c"', "na\nïve"), limbs=(), flip_pairs=(), oks_sigmas=(1, 1, 1)
     )
     (row,) = write(tmp_path / "a.csv", odd, make_result(0, make_person()))
-    assert {"a,b_x", 'the "c"_score', "naïve_state"} <= set(row)
+    assert {"a,b_x", 'the "c"_score', "na\nïve_state"} <= set(row)
     rows = write(tmp_path / "b.csv", odd, make_result(0, make_person()), long=True)
-    assert [row["keypoint"] for row in rows] == ["a,b", 'the "c"', "naïve"]
+    assert [row["keypoint"] for row in rows] == ["a,b", 'the "c"', "na\nïve"]
 
 
 def test_people_of_another_skeleton_are_refused(tmp_path: Path, make_person: Person, make_result: MakeResult):

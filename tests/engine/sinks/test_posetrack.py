@@ -34,6 +34,11 @@ def test_a_reader_of_the_data_set_reads_people_frames_and_tracks(path: Path, tmp
     assert [other.track_id for other in labels[0].people] == [3, 7]
 
 
+def test_ids_of_annotations_begin_with_1_which_the_evaluation_of_coco_needs(path: Path):
+    annotations = json.loads(path.read_text(encoding="utf-8"))["annotations"]
+    assert [annotation["id"] for annotation in annotations] == [1, 2, 3, 4, 5]
+
+
 def test_times_of_frames_are_kept(path: Path):
     images = json.loads(path.read_text(encoding="utf-8"))["images"]
     assert [image.get("time_s") for image in images] == [0, 0.04, None, None, 0.16, None]

@@ -141,6 +141,17 @@ def test_a_torn_long_file_loses_the_person_of_the_torn_line(
     assert ResultsFile.open(path).load().track_ids.tolist() == [1, 1, 1, 2, 1]
 
 
+def test_a_keypoint_called_raw_is_no_raw_place(
+    tmp_path: Path, write_run: WriteRun, make_result: MakeResult, make_person: Person
+):
+    odd = Skeleton(
+        name="odd", keypoints=("head", "hip", "tail_raw"), limbs=(), flip_pairs=(), oks_sigmas=(1, 1, 1)
+    )
+    path = write_run(tmp_path, make_result(0, make_person()), skeleton=odd)
+    assert ResultsFile.open(path).layout.raw is False
+    assert len(ResultsFile.open(path).load()) == 1
+
+
 def test_an_unfinished_recording_is_told(tmp_path: Path, write_run: WriteRun, results: list[Result]):
     (line,) = ResultsFile.open(write_run(tmp_path, *results, status="interrupted")).warnings
     assert "tracking it was interrupted" in line
@@ -223,6 +234,9 @@ class TestWhatIsRefused:
             (b"40.000,16.000", b"40.000,abc", "line 2 has 'abc' as head_y, which is no number"),
             (b"40.000,16.000", b"40.000,inf", "line 2 has 'inf' as head_y"),
             (b"\r\n1,", b"\r\n1.5,", "line 3 has '1.5' as frame, which is no whole number"),
+            (b"\r\n1,", b"\r\n--1,", "line 3 has '--1' as frame, which is no whole number from 0"),
+            (b"\r\n1,", b"\r\n" + b"9" * 20 + b",", "line 3 has '9{20}' as frame, which is no whole number"),
+            (b",2,0.8125", b",-1,0.8125", "line 5 has '-1' as track_id, which is no whole number from 0"),
             (b"outlier", b"guessed", "line 3 has the state 'guessed', which is none of missing, predicted"),
             (b"\r\n3,", b"\r\n1,", "line 6 has frame 1 after frame 2"),
             (b",2,0.8125", b",1,0.8125", "line 5 has track 1 a second time in its frame"),
@@ -248,6 +262,10 @@ class TestWhatIsRefused:
         path.write_bytes(b"".join(lines[:5] + lines[6:]))
         with pytest.raises(SourceError, match="line 5 must begin a person of 3 lines"):
             ResultsFile.open(path).load()
+
+    def test_the_sidecar_instead_of_the_csv(self, path: Path):
+        with pytest.raises(SourceError, match=r"clip\.json is no CSV; give the CSV that lies beside it"):
+            ResultsFile.open(path.with_suffix(".json"))
 
     def test_what_is_no_text(self, path: Path):
         path.write_bytes(b"\x89PNG\r\n\x1a\n" * 40)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from engine.errors import UsageError
 from engine.sinks.image_plane import ImagePlane
 from engine.sinks.results_file import ResultsFile
 from engine.sinks.trc import write_trc
@@ -167,6 +168,18 @@ def test_a_file_of_an_earlier_run_is_replaced_and_nothing_else_is_left(walk: Res
         "clip.track1.trc",
         "clip.track3.trc",
     ]
+
+
+@pytest.mark.parametrize("name", ["left\tknee", "left\nknee", " "])
+def test_a_name_that_would_break_the_table_is_refused(
+    tmp_path: Path, record: Record, make_result: MakeResult, make_person: Person, name: str
+):
+    odd = Skeleton(
+        name="odd", keypoints=("head", name, "foot"), limbs=(), flip_pairs=(), oks_sigmas=(1, 1, 1)
+    )
+    results = record(tmp_path / "clip.csv", odd, [make_result(0, make_person())])
+    with pytest.raises(UsageError, match=r"cannot be a column of a trc file.*rename it in the skeleton"):
+        write_trc(results, tmp_path / "clip")
 
 
 def test_nobody_makes_no_file(tmp_path: Path, stick: Skeleton, record: Record):
