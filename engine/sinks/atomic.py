@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from engine.errors import SinkError
 from engine.sinks.sink import write_failure
 
 
@@ -21,12 +22,11 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     part = _part(path)
     try:
-        yield part
-        with part.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise write_failure(path, error) from error
+        with _naming(part, path):
+            yield part
+            with part.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            part.replace(path)
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
@@ -43,18 +43,34 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """
     part, old = _part(path), path.with_name(f".{path.name}.{os.getpid()}.old")
     try:
-        part.mkdir()
-        yield part
-        if path.is_dir():
-            path.rename(old)
-        part.rename(path)
-    except OSError as error:
+        with _naming(part, path, folder=True):
+            part.mkdir()
+            yield part
+            if path.is_dir():
+                path.rename(old)
+            part.rename(path)
+    finally:
         if old.is_dir() and not path.exists():
             old.rename(path)
-        raise write_failure(path, error, folder=True) from error
-    finally:
         for folder in (part, old):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _naming(part: Path, path: Path, *, folder: bool = False) -> Iterator[None]:
+    """Put refusals of the operating system into words that name `path`, not `part`, which stands in for it.
+
+    A writer inside the block may have put them into words already, with the name that it knows.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise write_failure(path, error, folder=folder) from error
+    except SinkError as error:
+        refusal = error.__cause__
+        if not (isinstance(refusal, OSError) and str(error).startswith(str(part))):
+            raise
+        raise write_failure(path, refusal, folder=folder) from refusal
 
 
 def _part(path: Path) -> Path:

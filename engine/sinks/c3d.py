@@ -9,6 +9,7 @@ import errno
 import importlib
 import logging
 import os
+import struct
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -31,6 +32,9 @@ MOST_POINTS = 255
 """Labels that one parameter holds."""
 CAMERAS = 7
 """Bits of the camera mask."""
+BLOCK_BYTES, DATA_WORD, FIRST_DATA_BLOCK = 512, 16, 3
+"""A C3D is made of blocks: header, parameters, points. The header says from byte 16 on, in 16 bits, in which
+the points begin, counted from 1; so not before the third."""
 
 
 def write_c3d(results: ResultsFile, stem: Path, *, px_per_metre: float | None = None) -> list[Path]:
@@ -136,7 +140,7 @@ def _first_frame(series: TrackSeries, results: ResultsFile) -> int:
 
 def _write(file: Any, path: Path) -> None:
     """Write a file and see to it that it is whole: `ezc3d` says nothing of what it could not write."""
-    least = 4 * np.dtype(np.float32).itemsize * int(np.prod(file["data"]["points"].shape[1:]))
+    size = 4 * np.dtype(np.float32).itemsize * int(np.prod(file["data"]["points"].shape[1:]))
     with whole_file(path) as part:
         file.write(str(part))
         if not part.exists() and part.parent.is_dir():
@@ -144,5 +148,18 @@ def _write(file: Any, path: Path) -> None:
                 f"{path} cannot be written: the package ezc3d could not make it; choose a folder and a name "
                 "of plain letters, and one that may be written"
             )
-        if part.stat().st_size < least:
+        if not _is_whole(part, size):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _is_whole(path: Path, size: int) -> bool:
+    """Return whether a C3D has all its points, which take so many bytes.
+
+    `ezc3d` writes last where they begin, so a file that was cut short before does not say it.
+    """
+    with path.open("rb") as stream:
+        header = stream.read(BLOCK_BYTES)
+    if len(header) < BLOCK_BYTES:
+        return False
+    (block,) = struct.unpack_from("<H", header, DATA_WORD)
+    return block >= FIRST_DATA_BLOCK and path.stat().st_size >= (block - 1) * BLOCK_BYTES + size

@@ -12,15 +12,16 @@ written and UsageError where a package is missing or the format cannot hold this
 """
 
 import importlib.util
+import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from difflib import get_close_matches
 from glob import escape
 from pathlib import Path
 
-from engine.errors import SinkError, SteadyPoseError, UsageError
+from engine.errors import SinkError, UsageError
 from engine.sinks import c3d, deeplabcut, mot_file, openpose, parquet, posetrack, sleap, trc
 from engine.sinks.c3d import write_c3d
 from engine.sinks.coco import ANNOTATIONS_SUFFIX, RESULTS_SUFFIX, write_coco
@@ -60,6 +61,9 @@ class Format:
     arriving: bool = False
     scales: bool = False
 
+
+OF_TRACK = r"\d+(\.part\d+)?"
+"""What ``*`` stands for in a suffix. More would take the files of ``clip.tracked`` for some of ``clip``."""
 
 FORMATS: dict[str, Format] = {
     "csv": Format("CSV, one row per person and frame", (".csv", ".json"), write_csv, arriving=True),
@@ -131,6 +135,7 @@ def find_outputs(names: Iterable[str], stem: Path) -> list[Path]:
         for name in names
         for suffix in FORMATS[name].suffixes
         for path in sorted(stem.parent.glob(escape(stem.name) + suffix))
+        if re.fullmatch(re.escape(suffix).replace(r"\*", OF_TRACK), path.name[len(stem.name) :])
     ]
 
 
@@ -196,7 +201,7 @@ def write_afterwards(names: Sequence[str], csv_path: Path, *, overwrite: bool = 
 
     Raises:
         SourceError: the CSV or its sidecar cannot be read back.
-        SteadyPoseError: the first of what went wrong, after the others were written.
+        SinkError, UsageError: what went wrong, of all formats that failed, after the others were written.
     """
     arrived = [name for name in names if FORMATS[name].arriving and name != "csv"]
     later = [name for name in names if not FORMATS[name].arriving]
@@ -205,14 +210,14 @@ def write_afterwards(names: Sequence[str], csv_path: Path, *, overwrite: bool = 
     if not later:
         return written
     results = ResultsFile.open(csv_path)
-    failures: list[SteadyPoseError] = []
+    failures: list[SinkError | UsageError] = []
     for name in later:
         try:
             written += write_format(name, results, stem, overwrite=overwrite)
-        except SteadyPoseError as error:
+        except (SinkError, UsageError) as error:
             failures.append(error)
     if failures:
-        raise failures[0]
+        raise type(failures[0])("; ".join(map(str, failures))) from failures[0]
     return written
 
 
@@ -254,8 +259,13 @@ def write_format(
     scale = {"px_per_metre": px_per_metre} if FORMATS[name].scales else {}
     written = FORMATS[name].write(results, stem, **scale)
     for path in set(before) - set(written):
-        with suppress(OSError):
+        try:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+        except OSError as error:
+            raise SinkError(
+                f"{path} is of an earlier run and cannot be deleted: {error.strerror or error}; delete it "
+                "yourself, as it is none of these results"
+            ) from error
     return written
 
 

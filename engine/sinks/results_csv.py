@@ -50,8 +50,9 @@ def _write(results: ResultsFile, stem: Path, *, long: bool) -> list[Path]:
                 most_people = max(most_people, len(frame.people))
         finally:
             sink.close()
-    columns = describe_columns(raw=layout.raw, long=long, wall_time=layout.wall_time)
-    # What a batch knows its own files by is not true of these.
-    changed = {"columns": columns, "tracks": len(tracks), "most_people": most_people, "run": None}
-    write_sidecar(sidecar_path, results.sidecar.model_copy(update=changed))
+        columns = describe_columns(raw=layout.raw, long=long, wall_time=layout.wall_time)
+        # What a batch knows its own files by is not true of these.
+        changed = {"columns": columns, "tracks": len(tracks), "most_people": most_people, "run": None}
+        # Before the CSV takes its place: there is never a new one beside the sidecar of an old one.
+        write_sidecar(sidecar_path, results.sidecar.model_copy(update=changed))
     return [path, sidecar_path]

@@ -1,7 +1,5 @@
 """The sidecar: a JSON file beside the CSV that says where its numbers come from."""
 
-import contextlib
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
-from engine.sinks.sink import write_failure
+from engine.sinks.atomic import whole_file
 from engine.skeleton import Skeleton
 from engine.sources.source import SourceInfo
 
@@ -161,14 +159,5 @@ def write_sidecar(path: Path, sidecar: Sidecar) -> None:
     Raises:
         SinkError: it cannot be written; nothing has changed then.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", encoding="utf-8") as stream:
-            stream.write(sidecar.model_dump_json(indent=2) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise write_failure(path, error) from error
+    with whole_file(path) as part:
+        part.write_text(sidecar.model_dump_json(indent=2) + "\n", encoding="utf-8")

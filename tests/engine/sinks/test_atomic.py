@@ -6,6 +6,7 @@ import pytest
 
 from engine.errors import SinkError
 from engine.sinks.atomic import whole_file, whole_folder
+from engine.sinks.sink import write_failure
 
 
 def fill(
@@ -45,6 +46,36 @@ def test_a_refusal_of_the_system_is_put_into_words(tmp_path: Path):
     with pytest.raises(SinkError, match="the disk is full"):
         fill(whole_file, tmp_path / "a", OSError(28, "No space left on device"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refusal_that_a_writer_put_into_words_names_the_file_that_was_wanted(tmp_path: Path):
+    def write_and_fail(part: Path) -> None:
+        refusal = OSError(28, "No space left on device")
+        raise write_failure(part, refusal) from refusal
+
+    with pytest.raises(SinkError) as caught, whole_file(tmp_path / "clip.csv") as part:
+        write_and_fail(part)
+    assert str(caught.value).startswith(f"{tmp_path / 'clip.csv'} cannot be written: the disk is full")
+    with pytest.raises(SinkError, match=r"other\.json cannot be written"), whole_file(tmp_path / "clip.csv"):
+        write_and_fail(tmp_path / "other.json")
+
+
+def test_a_stop_between_two_folders_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "clip.openpose"
+    path.mkdir()
+    (path / "old").write_text("")
+    rename = Path.rename
+
+    def stop_at_the_new_one(self: Path, target: Path) -> Path:
+        if "part" in self.name:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", stop_at_the_new_one)
+    with pytest.raises(KeyboardInterrupt), whole_folder(path):
+        pass
+    assert [entry.name for entry in path.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_folder_takes_the_place_of_the_old_one(tmp_path: Path):

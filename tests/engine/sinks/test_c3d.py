@@ -144,6 +144,22 @@ def test_a_file_that_the_disk_cut_short_is_told_and_not_kept(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.csv", "clip.json"]
 
 
+def test_a_file_without_its_last_frame_is_told(
+    walk: ResultsFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write = ezc3d.c3d.write
+
+    def write_and_cut(file: Any, path: str) -> None:
+        write(file, path)
+        content = Path(path).read_bytes()
+        begin = 512 * (int.from_bytes(content[16:18], "little") - 1)
+        Path(path).write_bytes(content[: begin + 4 * 4 * file["data"]["points"][0].size - 1])
+
+    monkeypatch.setattr(ezc3d.c3d, "write", write_and_cut)
+    with pytest.raises(SinkError, match=r"clip\.track1\.c3d cannot be written: the disk is full"):
+        write_c3d(walk, tmp_path / "clip")
+
+
 def test_a_path_that_ezc3d_cannot_open_is_told(
     walk: ResultsFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

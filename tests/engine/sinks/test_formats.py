@@ -1,4 +1,6 @@
 import importlib.util
+import resource
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -76,6 +78,30 @@ def test_a_recording_of_nobody_is_no_failure(
     write_format(name, results, out / "clip")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no limit on the size of files")
+@pytest.mark.parametrize("share", [0.3, 0.9])
+@pytest.mark.parametrize("name", INSTALLED)
+def test_a_disk_that_fills_up_is_told_and_leaves_nothing_half_written(
+    walkers: Path, out: Path, tmp_path: Path, name: str, share: float
+):
+    results = ResultsFile.open(walkers)
+    (tmp_path / "whole").mkdir()
+    write_format(name, results, tmp_path / "whole" / "clip")
+    files = [path for path in (tmp_path / "whole").rglob("*") if path.is_file()]
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(share * max(path.stat().st_size for path in files)), most))
+    try:
+        with pytest.raises(SinkError) as caught:
+            write_format(name, results, out / "clip")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    path, _, reason = str(caught.value).partition(" cannot be written: ")
+    assert Path(path).parent == out and Path(path).name.startswith("clip")
+    assert reason
+    for left in out.iterdir():
+        assert content(left) == content(tmp_path / "whole" / left.name)
+
+
 # HDF5 notes when it was written, and the sidecars that go with a CSV say it.
 @pytest.mark.parametrize("name", sorted(set(INSTALLED) - {"csv", "csv-long", "deeplabcut"}))
 def test_two_runs_with_equal_rows_make_equal_files(walkers: Path, out: Path, name: str):
@@ -100,6 +126,45 @@ def test_files_of_tracks_that_are_gone_are_deleted(walkers: Path, out: Path, nam
     assert len(write_format(name, results, out / "clip")) == 2
     (kept,) = write_format(name, results.select([7]), out / "clip", overwrite=True)
     assert list(out.iterdir()) == [kept]
+
+
+@pytest.mark.parametrize("name", ["trc", "mot", "sto", "c3d"])
+def test_files_of_a_recording_whose_name_begins_alike_are_not_taken_for_tracks(
+    walkers: Path, out: Path, name: str
+):
+    """``clip.tracked.mp4`` is what `track --video` calls its video of ``clip.mp4``."""
+    if name not in INSTALLED:
+        pytest.skip(f"{name} needs a package")
+    results = ResultsFile.open(walkers)
+    others = write_format(name, results, out / "clip.tracked") + [out / f"clip.track-of-mine.{name}"]
+    others[-1].write_text("dear to someone")
+    own = write_format(name, results, out / "clip")
+    assert find_outputs([name], out / "clip") == own
+    write_format(name, results.select([7]), out / "clip", overwrite=True)
+    assert all(path.exists() for path in others)
+
+
+def test_the_parts_of_a_long_c3d_are_found(out: Path):
+    part = out / "clip.track3.part12.c3d"
+    part.write_text("")
+    assert find_outputs(["c3d"], out / "clip") == [part]
+
+
+def test_a_file_of_an_earlier_run_that_cannot_be_deleted_is_told(
+    walkers: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+):
+    results = ResultsFile.open(walkers)
+    write_format("trc", results, out / "clip")
+    unlink = Path.unlink
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        if self.name == "clip.track3.trc":
+            raise PermissionError(13, "Permission denied")
+        unlink(self, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(SinkError, match=r"clip\.track3\.trc is of an earlier run and cannot be deleted"):
+        write_format("trc", results.select([7]), out / "clip", overwrite=True)
 
 
 def test_a_name_with_dots_and_brackets_is_no_pattern(walkers: Path, out: Path):
@@ -196,6 +261,13 @@ class TestAfterwards:
         with pytest.raises(SinkError, match=r"clip\.posetrack\.json exists already"):
             write_afterwards(["posetrack", "sleap"], walkers)
         assert (walkers.parent / "clip.analysis.csv").is_file()
+
+
+def test_all_that_failed_afterwards_is_told(walkers: Path):
+    for name in ("clip.posetrack.json", "clip.analysis.csv"):
+        (walkers.parent / name).write_text("old")
+    with pytest.raises(SinkError, match=r"clip\.posetrack\.json exists.*; .*clip\.analysis\.csv exists"):
+        write_afterwards(["posetrack", "sleap"], walkers)
 
 
 def test_memory_does_not_grow_with_the_length_of_a_recording(

@@ -2,8 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.errors import SinkError
 from engine.sinks.results_csv import write_csv, write_long_csv
 from engine.sinks.results_file import ResultsFile
+from engine.sinks.sidecar import Sidecar
 
 
 @pytest.fixture
@@ -29,6 +31,22 @@ def test_long_and_back_loses_only_boxes_and_scores(walkers: Path, out: Path, tmp
     lines = [line.split(",") for line in back.read_text().splitlines()]
     assert lines[1][3:8] == [""] * 5
     assert lines[1][8:] == walkers.read_text().splitlines()[1].split(",")[8:]
+
+
+def test_a_sidecar_that_cannot_be_written_leaves_the_old_csv(
+    walkers: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write_csv(ResultsFile.open(walkers), out)
+    before = out.with_name("clip.csv").read_bytes()
+
+    def fail(path: Path, _: Sidecar) -> None:
+        raise SinkError(f"{path} cannot be written")
+
+    monkeypatch.setattr("engine.sinks.results_csv.write_sidecar", fail)
+    with pytest.raises(SinkError, match=r"clip\.json cannot be written"):
+        write_csv(ResultsFile.open(walkers).select([7]), out)
+    assert out.with_name("clip.csv").read_bytes() == before
+    assert sorted(path.name for path in out.parent.iterdir()) == ["clip.csv", "clip.json"]
 
 
 def test_one_track_alone_is_a_recording_of_its_own(walkers: Path, out: Path):

@@ -87,7 +87,7 @@ def test_a_failure_while_writing_leaves_the_old_sidecar_whole(
     def fail(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("engine.sinks.sidecar.os.fsync", fail)
+    monkeypatch.setattr("engine.sinks.atomic.os.fsync", fail)
     with pytest.raises(SinkError, match="the disk is full"):
         write_sidecar(path, sidecar.model_copy(update={"status": "failed", "message": "a longer text"}))
     assert path.read_bytes() == before
