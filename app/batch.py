@@ -19,7 +19,7 @@ from app.batch_choice import choose_jobs, with_choice, with_earlier
 from app.batch_report import BatchReport
 from app.batch_task import Models, Outcome, Recipe, Task, done_before, track_task
 from app.console import say
-from app.extra_files import refuse_clashes
+from app.extra_files import check_formats, refuse_clashes
 from app.folder_lock import only_batch_in
 from app.inputs import TrackInput, count_bytes, expand_inputs, set_apart
 from app.outputs import OutputPaths, check_inputs_kept, clear_parts, output_paths, prepare_folder
@@ -29,9 +29,12 @@ from app.resume import Found, Request, look_for_results, make_request
 from app.second_pass import Step
 from app.workers import run_in_workers
 from engine.errors import SourceError, UsageError
+from engine.model_file import read_spec
 from engine.pipeline import Pipeline
-from engine.settings import TrackSettings, VideoDecoder
+from engine.settings import EstimatorSettings, TrackSettings, VideoDecoder
+from engine.skeleton import Skeleton
 from engine.stopping import StopRequest
+from engine.zoo import model_path
 
 LOGGER = logging.getLogger(__name__)
 
@@ -81,8 +84,8 @@ def run_batch(
         on_result: is called with every result, after it was written; inputs are done one by one then.
 
     Raises:
-        UsageError: nothing was started: an impossible option, all names clash, an output folder that cannot
-            be written or that another batch writes to.
+        UsageError: nothing was started: an impossible option, all names clash, a format that cannot hold the
+            skeleton, an output folder that cannot be written or that another batch writes to.
         ModelFileError: there is no model to work with.
         RuntimeUnavailableError: nothing can run the models here.
     """
@@ -103,6 +106,8 @@ def run_batch(
     distinct = [item for item in distinct if item.path not in clashing]
     paths = {item.path: output_paths(item, options.out, video=options.video) for item in distinct}
     check_inputs_kept(distinct, paths.values())
+    if options.write.formats:
+        check_formats(options.write.formats, _read_skeleton(options.settings.estimator))
     prepare_folder(options.out)
     names = [item.label for item in inputs] + [line.partition(": ")[0] for line in failures]
     with (
@@ -312,6 +317,12 @@ def _request(options: BatchOptions) -> Request:
             "plots": options.plots,
         },
     )
+
+
+def _read_skeleton(settings: EstimatorSettings) -> Skeleton:
+    """Return the skeleton that comes out, without opening a model."""
+    name = settings.bottom_up_model if settings.mode == "bottom-up" else settings.top_down_model
+    return read_spec(model_path(name)).skeleton
 
 
 def _after_hooks(options: BatchOptions) -> tuple[AfterHook, ...]:

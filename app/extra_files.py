@@ -1,6 +1,7 @@
 """What may be written beside CSV, sidecar and video of an input: other formats, and the report with plots."""
 
 import shutil
+import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from glob import escape
@@ -8,7 +9,13 @@ from pathlib import Path
 
 from app.inputs import REPORT_STEM, TrackInput
 from app.report.files import REPORT_SUFFIXES
-from engine.sinks.formats import FORMATS, find_outputs
+from engine import __version__
+from engine.errors import UsageError
+from engine.sinks.csv_file import CsvSink, describe_columns
+from engine.sinks.formats import FORMATS, find_outputs, write_format
+from engine.sinks.results_file import ResultsFile
+from engine.sinks.sidecar import Sidecar, SourceRecord, write_sidecar
+from engine.skeleton import Skeleton
 
 
 def stem_of(csv: Path) -> Path:
@@ -51,6 +58,52 @@ def refuse_clashes(
                     "track them in two runs with different --out, or rename one"
                 )
     return refused
+
+
+def check_formats(formats: Sequence[str], skeleton: Skeleton) -> None:
+    """Refuse formats that cannot hold a skeleton, before hours are spent on rows that they cannot take.
+
+    A frame without people is written in each of them, and thrown away: so each says itself what it needs.
+
+    Raises:
+        UsageError: a format cannot hold this skeleton, needs a package that is not installed, or no temporary
+            file can be written.
+    """
+    if not formats:
+        return
+    try:
+        with tempfile.TemporaryDirectory(prefix="steadypose-") as folder:
+            results = _write_nobody(Path(folder) / "nobody.csv", skeleton)
+            for name in formats:
+                write_format(name, results, Path(folder) / "other")
+    except OSError as error:
+        raise UsageError(
+            f"temporary files cannot be written to {tempfile.gettempdir()}: {error.strerror or error}; make "
+            "room there, or set TMPDIR to another folder"
+        ) from error
+
+
+def _write_nobody(csv: Path, skeleton: Skeleton) -> ResultsFile:
+    """Write a recording of one frame without people."""
+    CsvSink(csv, skeleton).close()
+    source = SourceRecord(
+        name=csv.stem, path=None, width=640, height=480, fps=30.0, duration_s=None, start_s=0.0, stills=False
+    )
+    sidecar = Sidecar(
+        status="complete",
+        software_version=__version__,
+        source=source,
+        frames_read=1,
+        frames_dropped=0,
+        tracks=0,
+        most_people=0,
+        models=(),
+        settings={},
+        skeleton=skeleton,
+        columns=describe_columns(),
+    )
+    write_sidecar(csv.with_suffix(".json"), sidecar)
+    return ResultsFile.open(csv)
 
 
 def _suffixes(formats: Iterable[str], *, plots: bool) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from app.outputs import REMEDY
 from engine.errors import UsageError
 
 LOGGER = logging.getLogger(__name__)
@@ -20,11 +21,15 @@ LOCK_NAME = ".steadypose-batch.lock"
 
 
 @contextmanager
-def only_batch_in(folder: Path) -> Iterator[None]:
+def only_batch_in(folder: Path, *, remedy: str = REMEDY) -> Iterator[None]:
     """Keep other batches out of a folder while the block runs.
 
     Where the folder cannot be locked, as on network file systems without locks, that is said and nobody is
     kept out.
+
+    Args:
+        folder: where results are written.
+        remedy: what to do besides waiting, where another batch is in it.
 
     Raises:
         UsageError: another batch is in it.
@@ -41,8 +46,7 @@ def only_batch_in(folder: Path) -> Iterator[None]:
     else:
         if handle is None:
             raise UsageError(
-                f"another batch is writing into the output folder {folder}; wait until it has ended, or "
-                "choose another --out"
+                f"another batch is writing into the output folder {folder}; wait for its end, or {remedy}"
             )
     try:
         yield

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from app.extra_files import arriving, find_extras, remove_arriving, stem_of
+from app.extra_files import arriving, check_formats, find_extras, remove_arriving, stem_of
 from app.outputs import OutputPaths, check_absent
 from app.second_pass import StepHook, smooth_again
 from app.summary import Summary, build_sidecar, check_frames
@@ -109,9 +109,11 @@ def record(
         extras: what a batch adds.
 
     Raises:
+        UsageError: a format cannot hold the skeleton; nothing was written.
         SourceError: the source breaks, is cut short, or a frame of it is not accounted for.
         SinkError: a file cannot be written.
     """
+    check_formats(options.formats, pipeline.skeleton)
     run = _Run(pipeline, source, paths, options, reporter, stop, on_result)
     files = _Sidecars(pipeline, source, paths, options, extras or Extras(), run.summary)
     if not options.overwrite:

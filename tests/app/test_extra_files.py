@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from app.extra_files import find_extras, is_table_beside, remove_arriving
+from app.extra_files import check_formats, find_extras, is_table_beside, remove_arriving
+from engine.errors import UsageError
+from engine.sinks.formats import FORMATS
+from engine.skeleton import COCO17, Skeleton
 
 Track = Callable[..., Result]
 WriteClip = Callable[..., Path]
@@ -15,6 +18,55 @@ FAST = ("--mode", "bottom-up")
 
 def told(out: Path, name: str = "clip") -> dict:
     return json.loads((out / f"{name}.json").read_text("utf-8"))
+
+
+TOY = Skeleton(
+    name="toy",
+    keypoints=("head", "left_hand", "right_hand"),
+    limbs=((0, 1), (0, 2)),
+    flip_pairs=((1, 2),),
+    oks_sigmas=(0.1,) * 3,
+)
+PLAIN = [name for name, kind in FORMATS.items() if not kind.packages]
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_every_format_holds_the_skeleton_of_the_bundled_models(name: str):
+    check_formats([name], COCO17)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - set(PLAIN)))
+def test_so_do_those_that_need_packages(name: str):
+    for package in FORMATS[name].packages:
+        pytest.importorskip(package)
+    check_formats([name], COCO17)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("openpose", "BODY_25"), ("posetrack", "PoseTrack's"), ("mot", "joint angles"), ("sto", "joint angles")],
+)
+def test_a_foreign_skeleton_is_refused_in_the_words_of_the_format(name: str, line: str):
+    with pytest.raises(UsageError, match=line):
+        check_formats(["csv-long", name], TOY)
+
+
+@pytest.mark.parametrize("name", ["openpose", "mot"])
+@pytest.mark.parametrize("more", [("--offline",), ("--mode", "bottom-up"), ("--jobs", 2)])
+def test_a_skeleton_that_a_format_cannot_hold_ends_the_run_before_anything_is_opened_or_made(
+    track: Track,
+    clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    more: tuple[object, ...],
+):
+    monkeypatch.setattr("app.batch_task.Pipeline", None)
+    monkeypatch.setattr("app.batch_choice.Pipeline", None)
+    result = track(clip, "--format", name, *more)
+    assert result.exit_code == 2 and "skeleton 'markers6' has" in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from app.inputs import TrackInput
 from app.outputs import OutputPaths, output_paths
 from app.recording import Extras, WriteOptions, record
 from app.summary import Summary, check_frames
-from engine.errors import SinkError, SourceError
+from engine.errors import SinkError, SourceError, UsageError
 from engine.pipeline import Pipeline
 from engine.settings import EstimatorSettings, TrackSettings
 from engine.sinks.sidecar import RunRecord
@@ -66,6 +66,14 @@ def test_the_sidecar_says_recording_until_all_is_written(
 
     run(pipeline, source, paths, on_result=look)
     assert seen == {"recording"} and sidecar(paths)["status"] == "complete"
+
+
+def test_a_format_that_cannot_hold_the_skeleton_is_refused_before_the_first_frame(
+    pipeline: Pipeline, source: Source, paths: OutputPaths
+):
+    with pytest.raises(UsageError, match="joint angles"):
+        run(pipeline, source, paths, options=WriteOptions(formats=("mot",), offline=True))
+    assert source.frames_read == 0 and list(paths.csv.parent.iterdir()) == []
 
 
 def test_results_that_are_replaced_do_not_look_complete_meanwhile(
