@@ -1,7 +1,7 @@
 """One person's keypoints on even steps of time: what formats with a fixed frame rate are made from.
 
 A constant rate is kept as it is, frame by frame. A varying one (phones, cameras, streams) is brought to even
-steps of its mean rate, and a warning says so.
+steps of its mean rate, or of the stated one where that is near, and a warning says so.
 """
 
 import logging
@@ -23,6 +23,9 @@ UNEVEN_STEPS, UNEVEN_S = 0.25, 0.002
 """Frames of a constant rate lie this near to even steps, whichever is less; containers round to 1 ms."""
 BRIDGED_STEPS = 2.5
 """Neighbours further apart than this many steps are not interpolated between: there is a gap."""
+NEAR_RATE = 0.01
+"""Part by which the mean rate may differ from the stated one, which is then taken: a clip of a constant rate
+that lacks some frames keeps the others where they were."""
 SAME_PLACE = 1e-3
 """Part of the way from one frame to the next that is no way at all."""
 LONE_RATE_HZ = 30.0
@@ -96,7 +99,7 @@ def read_series(results: ResultsFile, format_name: str) -> Iterator[TrackSeries]
     if not pace.even:
         LOGGER.warning(
             "%s has a varying frame rate, and %s needs a fixed one: keypoints are interpolated linearly to "
-            "its mean rate of %.3f Hz; csv keeps the frames as they were",
+            "%.3f Hz; csv keeps the frames as they were",
             results.path, format_name, pace.rate_hz,
         )  # fmt: skip
     for track_id, rows in block.by_track():
@@ -104,7 +107,7 @@ def read_series(results: ResultsFile, format_name: str) -> Iterator[TrackSeries]
 
 
 def find_pace(frames: NDArray[np.int64], times_s: Array, stated_hz: float | None) -> Pace | None:
-    """Return the even steps that frames have, or those of their mean rate where they have none.
+    """Return the even steps that frames have, or those of a rate near their mean where they have none.
 
     Args:
         frames: (R,) positions in the source, ascending, at least one; repeated where several people are.
@@ -127,8 +130,10 @@ def find_pace(frames: NDArray[np.int64], times_s: Array, stated_hz: float | None
         start_s = float(starts_s.min() + starts_s.max()) / 2
         if np.abs(starts_s - start_s).max() <= min(UNEVEN_STEPS / rate_hz, UNEVEN_S):
             return Pace(rate_hz, start_s, True)
-    mean_hz = _mean_rate(np.diff(frames), np.diff(times_s))
-    return Pace(mean_hz, float(times_s[0] - frames[0] / mean_hz), False)
+    rate_hz = _mean_rate(np.diff(frames), np.diff(times_s))
+    if stated_hz is not None and abs(rate_hz / stated_hz - 1) < NEAR_RATE:
+        rate_hz = stated_hz
+    return Pace(rate_hz, float(times_s[0] - frames[0] / rate_hz), False)
 
 
 def _mean_rate(frames: NDArray[np.int64], times_s: Array) -> float:

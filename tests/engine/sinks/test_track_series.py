@@ -115,6 +115,23 @@ def test_a_varying_rate_becomes_its_mean_and_that_is_said(
     assert series.keypoints[:, 0, 0] == pytest.approx(10 + 100 * series.times_s, abs=2e-3)
 
 
+def test_a_clip_that_lacks_frames_keeps_the_others_where_they_were(
+    tmp_path: Path, stick: Skeleton, record: Record, make_result: MakeResult, make_person: Person
+):
+    """A container counts on over frames that were lost, and only the times tell."""
+    times_s = [n / 30 for n in range(200) if n not in (50, 51, 120)]
+    results = record(
+        tmp_path / "clip.csv",
+        stick,
+        [make_result(frame, make_person(1, x=40 + frame % 7), time_s=t) for frame, t in enumerate(times_s)],
+        fps=30.0,
+    )
+    (series,) = read_series(results, "trc")
+    assert (series.pace.rate_hz, series.pace.even, len(series)) == (30.0, False, 200)
+    there = np.rint(np.array(times_s) * 30).astype(int)
+    assert series.keypoints[there, 0, 0].tolist() == [40 + frame % 7 for frame in range(len(times_s))]
+
+
 def test_a_gap_is_not_filled_by_interpolation(
     tmp_path: Path, stick: Skeleton, record: Record, make_result: MakeResult, make_person: Person
 ):
