@@ -25,7 +25,7 @@ from app.inputs import TrackInput, count_bytes, expand_inputs, set_apart
 from app.outputs import OutputPaths, check_inputs_kept, clear_parts, output_paths, prepare_folder
 from app.progress import Reporter, make_reporter
 from app.recording import AfterHook, ResultHook, WriteOptions
-from app.resume import Found, Request, look_for_results, make_request
+from app.resume import Found, Request, look_for_results, make_request, tell_changes
 from app.second_pass import Step
 from app.workers import run_in_workers
 from engine.errors import SourceError, UsageError
@@ -159,10 +159,14 @@ class _Batch:
             after=_after_hooks(options),
         )
         self._earlier: Mapping[str, object] | None = None
+        self._replaced: list[Found] = []
         self.report = BatchReport(options.out, names)
 
     def plan(self, items: Mapping[int, TrackInput], paths: Mapping[Path, OutputPaths]) -> list[Task]:
-        """Return the inputs to be done, and note those that are done or must not be."""
+        """Return the inputs to be done, and note those that are done or must not be.
+
+        Where a resumed batch replaces results of another request or content, that is said.
+        """
         if self._options.resume:
             clear_parts([self.report.path, *(one.csv for one in paths.values())])
         tasks = []
@@ -170,6 +174,12 @@ class _Batch:
             task = self._plan_one(key, item, paths[item.path])
             if task is not None:
                 tasks.append(task)
+        if self._replaced:
+            count = len(self._replaced)
+            LOGGER.warning(
+                "--resume does %d of %d inputs anew and replaces their files: %s",
+                count, len(self._names), tell_changes(self._replaced),
+            )  # fmt: skip
         if len(self._names) > 1:
             self.report.write()
         return tasks
@@ -270,13 +280,16 @@ class _Batch:
             return None
         if found.state == "absent":
             return Task(key, item, paths, replace=False)
-        if found.choice is not None and self._earlier is None:
+        if found.choice and self._earlier is None:
             self._earlier = found.choice
         if self._options.resume and found.sidecar is not None:
             self.end(done_before(key, paths, found.sidecar))
             return None
         if self._options.resume and found.state != "foreign":
-            LOGGER.info("%s is done again: what is there %s", item.label, found.why)
+            if found.state == "other":
+                self._replaced.append(found)
+            what = f"was {found.why}" if found.state == "other" else found.why
+            LOGGER.info("%s is done again: what is there %s", item.label, what)
             return Task(key, item, paths, replace=True)
         self.end(Outcome(key, "failed", error=_refusal(item, paths, found, resume=self._options.resume)))
         return None

@@ -6,7 +6,7 @@ of all that was asked for (settings, model files, options, program version), and
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,12 +24,21 @@ from engine.sources.images import list_images
 from engine.zoo import model_path, variants
 
 State = Literal["absent", "done", "begun", "other", "foreign"]
+Changed = Literal["version", "settings", "models", "options", "content"]
 
 WHOLE_BYTES, PIECE_BYTES, IMAGE_BYTES = 8 << 20, 1 << 20, 64 << 10
 """Files up to the first are read whole; of larger ones a piece at head, middle and tail. Of the images of a
 folder, which are many, smaller pieces are read."""
 SIDECAR_FORMAT = "steadypose-track"
 MAX_DIFFERENCES = 3
+CHANGES: Mapping[Changed, str] = {
+    "version": "made by another version of SteadyPose",
+    "settings": "made with other settings",
+    "models": "made with other models",
+    "options": "made with other options, such as --format or --raw",
+    "content": "made from other content",
+}
+MODEL_SETTINGS = frozenset(("estimator.top_down_model", "estimator.bottom_up_model"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +47,13 @@ class Found:
 
     state: `absent`; `done`: complete, of this input and this request; `begun`: of this request, but not
     complete; `other`: results of SteadyPose, of another input or request; `foreign`: files that are none.
-    why: what is other, in words; of what is foreign the first file. choice: what was chosen then, where the
-    request was the same. sidecar: of what is done.
+    why: what is other, in words; of what is foreign the first file. changed: what is other, by its kind.
+    choice: what was chosen then, where the request was the same. sidecar: of what is done.
     """
 
     state: State
     why: str = ""
+    changed: Changed | None = None
     choice: Mapping[str, Any] | None = None
     sidecar: Sidecar | None = None
 
@@ -108,20 +118,30 @@ def look_for_results(paths: OutputPaths, source: Path, request: Request) -> Foun
     sidecar = read_sidecar(paths.sidecar)
     if sidecar is None:
         return Found("foreign", str(existing[0]))
-    run = sidecar.get("run") or {}
+    run = _part(sidecar, "run")
     if run.get("request") != request.digest:
-        return Found("other", _difference(sidecar, request))
+        return _other(sidecar, request)
     if run.get("input") != fingerprint_input(source):
-        return Found("other", f"made from another {source.name}")
-    choice = {name: value for name, value in sidecar.get("choice", {}).items() if name != "moved_to_cpu"}
+        return Found("other", f"made from another {source.name}", "content")
+    choice = {name: value for name, value in _part(sidecar, "choice").items() if name != "moved_to_cpu"}
     if sidecar.get("status") != "complete":
-        return Found("begun", "is not finished", choice)
-    if not _files_are_there(paths, run.get("files", {})):
-        return Found("begun", "was changed or taken away afterwards", choice)
+        return Found("begun", "is not finished", choice=choice)
+    if not _files_are_there(paths, _part(run, "files")):
+        return Found("begun", "was changed or taken away afterwards", choice=choice)
     try:
         return Found("done", choice=choice, sidecar=Sidecar.model_validate(sidecar))
     except ValidationError:
-        return Found("begun", "has a damaged sidecar", choice)
+        return Found("begun", "has a damaged sidecar", choice=choice)
+
+
+def tell_changes(found: Sequence[Found]) -> str:
+    """Return what has changed since these results were made, with how many of each kind, in one line."""
+    parts = []
+    for changed, text in CHANGES.items():
+        reasons = [one.why for one in found if one.changed == changed]
+        if reasons:
+            parts.append(f"{len(reasons)} {reasons[0] if len(set(reasons)) == 1 else text}")
+    return ", ".join(parts)
 
 
 def read_sidecar(path: Path) -> dict[str, Any] | None:
@@ -131,6 +151,12 @@ def read_sidecar(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) and content.get("format") == SIDECAR_FORMAT else None
+
+
+def _part(told: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a part of a sidecar, empty where it is not what it should be."""
+    part = told.get(name)
+    return part if isinstance(part, Mapping) else {}
 
 
 def _digest_file(path: Path, whole: int, piece: int) -> str:
@@ -172,17 +198,25 @@ def _size_of(path: Path) -> int | None:
         return None
 
 
-def _difference(sidecar: Mapping[str, Any], request: Request) -> str:
+def _other(sidecar: Mapping[str, Any], request: Request) -> Found:
+    """Return what is other in results of another request."""
     version = sidecar.get("software_version")
     if version != __version__:
-        return f"made by SteadyPose {version}, and this is {__version__}"
-    before, now = dict(_flat(sidecar.get("settings", {}))), dict(_flat(request.settings))
+        return Found("other", f"made by SteadyPose {version}, and this is {__version__}", "version")
+    before, now = dict(_flat(_part(sidecar, "settings"))), dict(_flat(request.settings))
     names = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
-    if not names:
-        return "made with other models or options"
-    changes = [f"{name} {before.get(name)}, not {now.get(name)}" for name in names[:MAX_DIFFERENCES]]
-    more = [f"{len(names) - MAX_DIFFERENCES} more"] if len(names) > MAX_DIFFERENCES else []
-    return f"made with other settings ({'; '.join(changes + more)})"
+    if names:
+        changed: Changed = "models" if MODEL_SETTINGS.issuperset(names) else "settings"
+        changes = [f"{name} {before.get(name)}, not {now.get(name)}" for name in names[:MAX_DIFFERENCES]]
+        more = [f"{len(names) - MAX_DIFFERENCES} more"] if len(names) > MAX_DIFFERENCES else []
+        return Found("other", f"{CHANGES[changed]} ({'; '.join(changes + more)})", changed)
+    # A sidecar knows the hashes of the files that were used, of which each must be one that may be used now.
+    models = sidecar.get("models")
+    used = [model for model in models if isinstance(model, Mapping)] if isinstance(models, list) else []
+    files = [str(model.get("file")) for model in used if model.get("sha256") not in request.models.values()]
+    if files:
+        return Found("other", f"{CHANGES['models']} ({', '.join(files)} had other content)", "models")
+    return Found("other", CHANGES["options"], "options")
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ from app import resume
 from app.inputs import TrackInput
 from app.outputs import OutputPaths, output_paths
 from app.resume import Request, fingerprint_input, look_for_results, make_request
+from engine.errors import UsageError
 from engine.settings import EstimatorSettings, TrackSettings
 
 Track = Callable[..., Result]
@@ -138,7 +140,7 @@ class TestWhatIsThere:
         self, paths: OutputPaths, request_made: Request, write_clip: WriteClip, tmp_path: Path
     ):
         found = look_for_results(paths, write_clip(tmp_path / "walk.mp4", 5), request_made)
-        assert (found.state, found.why) == ("other", "made from another walk.mp4")
+        assert (found.state, found.why, found.changed) == ("other", "made from another walk.mp4", "content")
 
     def test_results_of_another_version_are_named_by_it(
         self, paths: OutputPaths, settings: TrackSettings, request_made: Request, tmp_path: Path
@@ -146,7 +148,8 @@ class TestWhatIsThere:
         other = make_request(settings, {"raw": True})
         edit(paths.sidecar, software_version="0.0.1", new_field="of that version")
         found = look_for_results(paths, tmp_path / "walk.mp4", other)
-        assert found.state == "other" and "made by SteadyPose 0.0.1" in found.why
+        assert (found.state, found.changed) == ("other", "version")
+        assert "made by SteadyPose 0.0.1" in found.why
 
     def test_other_settings_are_named(
         self, paths: OutputPaths, settings: TrackSettings, request_made: Request, tmp_path: Path
@@ -155,6 +158,46 @@ class TestWhatIsThere:
         other = make_request(settings.model_copy(update={"estimator": changed}), {})
         found = look_for_results(paths, tmp_path / "walk.mp4", other)
         assert "other settings (estimator.mode auto, not bottom-up" in found.why
+        assert found.changed == "settings"
+
+    @pytest.fixture
+    def asked(self, paths: OutputPaths, request_made: Request) -> TrackSettings:
+        """The settings of the run that was done."""
+        return TrackSettings.model_validate(json.loads(paths.sidecar.read_text("utf-8"))["settings"])
+
+    def test_a_model_of_another_name_is_no_mere_setting(
+        self, paths: OutputPaths, asked: TrackSettings, top_down_file: Path, tmp_path: Path
+    ):
+        copy = tmp_path / "copy.onnx"
+        copy.write_bytes(top_down_file.read_bytes())
+        changed = asked.estimator.model_copy(update={"top_down_model": str(copy)})
+        other = make_request(asked.model_copy(update={"estimator": changed}), {})
+        found = look_for_results(paths, tmp_path / "walk.mp4", other)
+        assert found.changed == "models" and f"not {copy}" in found.why
+
+    def test_a_model_that_was_replaced_under_its_name_is_named(
+        self, paths: OutputPaths, asked: TrackSettings, tmp_path: Path
+    ):
+        now = make_request(asked, {})
+        hashes = {name: "f" * 64 if "markers-td" in name else sha for name, sha in now.models.items()}
+        found = look_for_results(paths, tmp_path / "walk.mp4", replace(now, digest="another", models=hashes))
+        assert (found.changed, found.why) == (
+            "models",
+            "made with other models (markers-td.onnx had other content)",
+        )
+
+    def test_all_else_is_other_options(self, paths: OutputPaths, asked: TrackSettings, tmp_path: Path):
+        found = look_for_results(paths, tmp_path / "walk.mp4", make_request(asked, {"raw": True}))
+        assert found.changed == "options" and "such as --format or --raw" in found.why
+
+    @pytest.mark.parametrize(
+        "damage", [{"run": []}, {"choice": None}, {"settings": 3, "run": 1, "models": None}]
+    )
+    def test_a_sidecar_that_was_edited_to_nonsense_ends_nothing(
+        self, paths: OutputPaths, request_made: Request, tmp_path: Path, damage: dict[str, object]
+    ):
+        edit(paths.sidecar, **damage)
+        assert look_for_results(paths, tmp_path / "walk.mp4", request_made).state in ("other", "begun")
 
     def test_a_sidecar_that_is_none_makes_the_files_foreign(
         self, paths: OutputPaths, request_made: Request, tmp_path: Path
@@ -199,6 +242,74 @@ def test_results_of_other_settings_are_refused_and_redone_on_resume(track: Track
     assert track(tmp_path / "walk.mp4", "--smoothing", "none", "--resume").exit_code == 0
     told = json.loads((done / "walk.json").read_text())
     assert told["settings"]["tracker"]["smoothing"]["method"] == "none"
+
+
+def change_content(folder: Path, write_clip: WriteClip) -> tuple[object, ...]:
+    write_clip(folder / "a.mp4", 4)
+    return ()
+
+
+def change_settings(folder: Path, write_clip: WriteClip) -> tuple[object, ...]:
+    return ("--smoothing", "none")
+
+
+def change_options(folder: Path, write_clip: WriteClip) -> tuple[object, ...]:
+    return ("--raw",)
+
+
+def change_model(folder: Path, write_clip: WriteClip) -> tuple[object, ...]:
+    model = folder / "own.onnx"
+    model.write_bytes(model.read_bytes() + OTHER_SPEC)
+    return ()
+
+
+OTHER_SPEC = b"\x72\x06\x0a\x01a\x12\x01b"
+"""An entry of metadata at the end of an ONNX file: the same network in another file."""
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (change_content, "1 of 2 inputs anew and replaces their files: 1 made from another a.mp4"),
+        (
+            change_settings,
+            "2 of 2 inputs anew and replaces their files: "
+            "2 made with other settings (tracker.smoothing.method kalman, not none)",
+        ),
+        (
+            change_model,
+            "2 of 2 inputs anew and replaces their files: "
+            "2 made with other models (own.onnx had other content)",
+        ),
+        (
+            change_options,
+            "2 of 2 inputs anew and replaces their files: "
+            "2 made with other options, such as --format or --raw",
+        ),
+    ],
+)
+def test_a_resumed_run_says_before_its_first_frame_how_many_inputs_it_does_anew_and_why(
+    invoke: Track,
+    write_clip: WriteClip,
+    bottom_up_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Path, WriteClip], tuple[object, ...]],
+    line: str,
+):
+    own = tmp_path / "own.onnx"
+    own.write_bytes(bottom_up_file.read_bytes())
+    inputs = [write_clip(tmp_path / f"{name}.mp4", 3) for name in ("a", "b")]
+    how = ("track", *inputs, "--out", tmp_path / "out", "--mode", "bottom-up", "--bottom-up-model", own)
+    assert invoke(*how, "-q").exit_code == 0
+    more = change(tmp_path, write_clip)
+
+    def none(*_: object, **__: object) -> None:
+        raise UsageError("the first frame")
+
+    monkeypatch.setattr("app.batch_task.Pipeline", none)
+    result = invoke(*how, "--resume", *more)
+    assert result.stderr.splitlines() == [f"warning: --resume does {line}", "error: the first frame"]
 
 
 def test_resume_does_not_touch_files_that_are_no_results(track: Track, clip: Path, tmp_path: Path):
