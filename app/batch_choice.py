@@ -27,8 +27,9 @@ WORTH_BYTES = 10_000_000
 def choose_jobs(asked: int, recipe: Recipe, sizes: Collection[int]) -> int:
     """Return how many inputs are done at once.
 
-    Two processes of one thread do 1.2 to 1.9 times the frames of one with two threads, on two cores: a small
-    network keeps one core busy and leaves a second one waiting. A GPU is shared best by one process.
+    One thread in each of several processes does more than as many threads in one: within a network this small
+    threads wait for each other, and decoding, tracking and writing have one thread only. A GPU is shared best
+    by one process.
 
     Args:
         asked: 0 chooses.

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import Result
 
 from app import workers
+from app.progress import SilentReporter
 
 ROOT = Path(__file__).parents[2]
 FRAMES = 250
@@ -147,6 +148,25 @@ class Heard:
 
     def second_pass(self, task: object, step: str, share: float) -> None:
         self.steps.append((task, step, share))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_second_pass_of_each_input_is_shown_whoever_does_it(
+    track: Track, write_clip: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
+):
+    steps: list[tuple[int, str]] = []
+
+    class Shown(SilentReporter):
+        def second_pass(self, step: str, share: float, key: int = 0) -> None:
+            steps.append((key, step))
+
+    monkeypatch.setattr("app.batch.make_reporter", lambda *_: Shown())
+    clips = [write_clip(tmp_path / f"{name}.mp4", 20) for name in ("a", "b")]
+    assert track(*clips, "--offline", "--mode", "bottom-up", "--jobs", jobs).exit_code == 0
+    for key in (0, 1):
+        shown = [step for number, step in steps if number == key]
+        assert list(dict.fromkeys(shown)) == ["smoothing", "writing"]
 
 
 @posix
