@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from app.inputs import TrackInput
-from app.progress import RateMeter
+from app.progress import FIRST_SHARE, RateMeter
 from app.recording import WriteOptions
-from engine.settings import TrackSettings
+from app.second_pass import Step
+from engine.settings import SmoothingSettings, TrackSettings
 from engine.stopping import Stop
 
 ItemState = Literal["waiting", "running", "paused", "done", "failed", "cancelled"]
@@ -21,8 +22,10 @@ class QueueOptions:
     """How the files of a queue are done; a change counts for those that begin after it.
 
     settings: of the engine. out: folder of the results, None puts them beside each file. write: what is in
-    the CSV. video: with an annotated video. fps: frame rate of image folders; stills: their images are
-    independent pictures.
+    the CSV, and what is written beside it. video: with an annotated video. fps: frame rate of image folders;
+    stills: their images are independent pictures. plots: with the report and its plots. skip_done: leave
+    alone what is complete, see `app.resume`. fill_gap_s, min_track_s: of the second pass, seconds, in the
+    place of those in `settings`.
     """
 
     settings: TrackSettings = field(default_factory=TrackSettings)
@@ -31,6 +34,22 @@ class QueueOptions:
     video: bool = False
     fps: float = 30.0
     stills: bool = False
+    plots: bool = False
+    skip_done: bool = False
+    fill_gap_s: float = SmoothingSettings().fill_gap_s
+    min_track_s: float = SmoothingSettings().min_track_s
+
+    @property
+    def asked_settings(self) -> TrackSettings:
+        """The settings of the engine, those of the second pass included where there is one."""
+        if not self.write.offline:
+            return self.settings
+        tracker = self.settings.tracker
+        twice = {"fill_gap_s": self.fill_gap_s, "min_track_s": self.min_track_s}
+        smoothing = tracker.smoothing.model_copy(update=twice)
+        return self.settings.model_copy(
+            update={"tracker": tracker.model_copy(update={"smoothing": smoothing})}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +59,9 @@ class BatchItem:
     key: its number, never given twice. frames: done so far; total: as the file states it, None where it does
     not. fps: frames per second lately, 0 where not known. eta_s: seconds left, None where not known.
     message: what came of it, or why it failed. warnings: sentences about the file. outputs: the files that it
-    wrote or is writing. overwritable: it failed only since its results exist already.
+    wrote or is writing. overwritable: it failed only since its results exist already. done_before: it is done
+    since an earlier run had done it. step: of the second pass, where that is at work; step_share: how much of
+    that step is done, 0 to 1.
     """
 
     key: int
@@ -54,6 +75,9 @@ class BatchItem:
     warnings: tuple[str, ...] = ()
     outputs: tuple[Path, ...] = ()
     overwritable: bool = False
+    done_before: bool = False
+    step: Step | None = None
+    step_share: float = 0.0
 
     @property
     def name(self) -> str:
@@ -62,9 +86,11 @@ class BatchItem:
 
     @property
     def share(self) -> float | None:
-        """Share done, 0 to 1; None where it runs and its length is not known."""
+        """Share done of the pass at hand, 0 to 1; None where it runs and its length is not known."""
         if self.state == "done":
             return 1.0
+        if self.step is not None:
+            return self.step_share
         if self.state in ("running", "paused") and self.total is None:
             return None
         return min(self.frames / self.total, 1.0) if self.total else 0.0
@@ -72,7 +98,10 @@ class BatchItem:
 
 @dataclass(frozen=True, slots=True)
 class BatchTotals:
-    """A whole queue as it stands: numbers of items, share done by size, seconds left where known."""
+    """A whole queue as it stands: numbers of items, share done by size, seconds left where known.
+
+    done_before: how many of those that are done an earlier run had done.
+    """
 
     state: QueueState
     items: int
@@ -82,6 +111,7 @@ class BatchTotals:
     waiting: int
     share: float
     eta_s: float | None
+    done_before: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -90,7 +120,8 @@ class Job:
 
     source: None where the path is no input. size: bytes. written: files that earlier
     tries of this item made, which it may replace. overwrite: it may replace any. stop: end after the frame at
-    hand. gate: knows how long the present try was paused. seconds: of work, pauses left out.
+    hand. gate: knows how long the present try was paused. seconds: of work, pauses left out. twice: a second
+    pass comes after the last frame.
     """
 
     key: int
@@ -107,15 +138,19 @@ class Job:
     written: set[Path] = field(default_factory=set)
     overwrite: bool = False
     overwritable: bool = False
+    done_before: bool = False
     stop: bool = False
     seconds: float = 0.0
     gate: Stop | None = None
+    twice: bool = False
+    step: Step | None = None
+    step_share: float = 0.0
     _begin_s: float = 0.0
     _meter: RateMeter = field(default_factory=RateMeter)
 
-    def begin(self, total: int | None, outputs: Iterable[Path], gate: Stop) -> None:
+    def begin(self, total: int | None, outputs: Iterable[Path], gate: Stop, *, twice: bool = False) -> None:
         """Note that frames are about to come."""
-        self.total, self.outputs, self.gate = total, tuple(outputs), gate
+        self.total, self.outputs, self.gate, self.twice = total, tuple(outputs), gate, twice
         self.written.update(self.outputs)
         self._begin_s = time.monotonic()
         self._meter = RateMeter(self._worked_s)
@@ -125,15 +160,21 @@ class Job:
         self.frames, self.seconds = frames, self._worked_s()
         self.fps = self._meter.update(frames)
 
+    def smooth_again(self, step: Step, share: float) -> None:
+        """Note how far the second pass is."""
+        self.step, self.step_share, self.seconds, self.fps = step, share, self._worked_s(), 0.0
+
     def end(self, state: ItemState, message: str) -> None:
         """Note how it ended."""
-        self.state, self.message, self.fps, self.gate = state, message, 0.0, None
+        if self.gate is not None:
+            self.seconds = self._worked_s()
+        self.state, self.message, self.fps, self.gate, self.step = state, message, 0.0, None, None
 
     def wait_again(self, *, overwrite: bool) -> None:
         """Forget how it ended."""
         self.state, self.message, self.warnings, self.overwrite = "waiting", "", (), overwrite
         self.frames, self.total, self.seconds = 0, None, 0.0
-        self.overwritable = self.stop = False
+        self.overwritable = self.done_before = self.stop = False
 
     def item(self, *, paused: bool) -> BatchItem:
         """Return it as it stands; one that runs shows as paused where the queue is."""
@@ -150,13 +191,17 @@ class Job:
             warnings=self.warnings,
             outputs=self.outputs,
             overwritable=self.overwritable,
+            done_before=self.done_before,
+            step=self.step,
+            step_share=self.step_share,
         )
 
     def worked_size(self) -> float:
         """Return how many of its bytes are done."""
         if self.state == "done":
             return float(self.size)
-        return self.size * min(self.frames / self.total, 1.0) if self.total else 0.0
+        size = self.size * FIRST_SHARE if self.twice else self.size
+        return size * min(self.frames / self.total, 1.0) if self.total else 0.0
 
     def _worked_s(self) -> float:
         paused_s = self.gate.paused_s if self.gate else 0.0
@@ -171,11 +216,13 @@ def sum_up(jobs: Sequence[Job], state: QueueState) -> BatchTotals:
     wanted = [job for job in jobs if job.state not in ("failed", "cancelled")]
     size, worked = sum(job.size for job in wanted), sum(job.worked_size() for job in wanted)
     seconds = sum(job.seconds for job in wanted)
-    known = state != "idle" and seconds > 0 and worked > 0
+    skipped = sum(job.size for job in wanted if job.done_before)
+    known = state != "idle" and seconds > 0 and worked > skipped
     return BatchTotals(
         state=state,
         items=len(jobs),
         **counts,
         share=worked / size if size else 0.0,
-        eta_s=(size - worked) * seconds / worked if known else None,
+        eta_s=(size - worked) * seconds / (worked - skipped) if known else None,
+        done_before=sum(job.done_before for job in jobs),
     )

@@ -11,16 +11,24 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from app.batch_item import BatchItem, BatchTotals, ItemState, Job, QueueOptions, QueueState, sum_up
+from app.batch_recipe import Workbench, check_packages, files_of, refusal
+from app.batch_task import Outcome, Task, done_before, track_task
+from app.folder_lock import only_batch_in
 from app.inputs import TrackInput, count_bytes, expand_inputs
-from app.outputs import OutputPaths, check_inputs_kept, find_existing, output_paths, prepare_folder
-from app.recording import WriteOptions, record
+from app.outputs import (
+    OutputPaths,
+    check_inputs_kept,
+    clear_parts,
+    output_paths,
+    prepare_folder,
+)
+from app.resume import Found, look_for_results
+from app.second_pass import Step
 from engine.errors import SinkError, SourceError, SteadyPoseError
-from engine.pipeline import Pipeline
-from engine.settings import TrackSettings
-from engine.sources import open_source
 
 LOGGER = logging.getLogger(__name__)
 
@@ -193,10 +201,10 @@ class BatchQueue:
         self._jobs.append(Job(next(self._keys), found.path, source=found, size=size))
 
     def _work(self) -> None:
-        with closing(_Models()) as models:
+        with closing(Workbench()) as bench:
             while (job := self._next_job()) is not None:
                 try:
-                    self._do(job, models)
+                    self._do(job, bench)
                 except SteadyPoseError as error:
                     LOGGER.debug("%s failed", job.path, exc_info=error)
                     self._end(job, "failed", str(error))
@@ -220,28 +228,40 @@ class BatchQueue:
         self._tell()
         return job
 
-    def _do(self, job: Job, models: "_Models") -> None:
+    def _do(self, job: Job, bench: Workbench) -> None:
         """Track one file; how it ended is noted in the job, or raised."""
         options = self._options
         source_input = job.source or self._look_again(job)
+        check_packages(options)
         folder = options.out or job.path.parent
         paths = output_paths(source_input, folder, video=options.video)
         prepare_folder(folder, remedy=REMEDY)
         check_inputs_kept([source_input], [paths], remedy=REMEDY)
-        overwrite = self._may_write(job, paths, options.write)
-        with closing(open_source(job.path, fps=options.fps, stills=options.stills)) as source:
-            pipeline = models.open(options.settings)
+        recipe = bench.recipe(options)
+        with only_batch_in(folder, remedy=REMEDY):
+            self._check_owner(job, paths, options)
+            found = look_for_results(paths, job.path, recipe.request)
+            bench.note_earlier(recipe, found.choice)
+            overwrite = job.overwrite or options.write.overwrite
+            if options.skip_done and found.sidecar is not None and not overwrite:
+                self._end_with(job, done_before(job.key, paths, found.sidecar))
+                return
+            task = Task(job.key, source_input, paths, self._may_replace(job, paths, options, found))
+            if options.skip_done:
+                clear_parts([paths.csv])
+            recipe, models = bench.open(recipe, task)
             gate = _Gate(self._lock, lambda: self._paused, lambda: job.stop or self._closed)
-            with self._lock:
-                job.begin(source.info.frame_count, paths.all, gate)
-            write = WriteOptions(options.write.raw, options.write.keep_empty, options.write.long, overwrite)
+            watcher = _Watcher(
+                partial(self._begin, job, gate, paths, options.write.offline), partial(self._advance, job)
+            )
             try:
-                summary = record(
-                    pipeline, source, paths, write, reporter=_Progress(job, self._advance), stop=gate
+                outcome = track_task(
+                    task, recipe, models, watcher=watcher, stop=gate, on_step=partial(self._smooth_again, job)
                 )
             finally:
-                job.warnings = tuple(source.warnings)
-        self._end(job, "cancelled" if summary.interrupted else "done", summary.text())
+                with self._lock:
+                    job.written.update(files_of(paths, options))
+        self._end_with(job, outcome)
 
     def _look_again(self, job: Job) -> TrackInput:
         """Return the input that a path now stands for, after it stood for none; others of it are added."""
@@ -255,40 +275,72 @@ class BatchQueue:
                 self._take_in(item, size)
         return inputs[0]
 
-    def _may_write(self, job: Job, paths: OutputPaths, write: WriteOptions) -> bool:
+    def _check_owner(self, job: Job, paths: OutputPaths, options: QueueOptions) -> None:
+        """Refuse to write over what another file of this queue has made.
+
+        Raises:
+            SinkError: it would.
+        """
+        names = {*paths.all, *files_of(paths, options)}
+        with self._lock:
+            others = [other for other in self._jobs if other.path != job.path and other.state == "done"]
+        for other in others:
+            taken = sorted(names & set(other.outputs))
+            if taken:
+                raise SinkError(
+                    f"{taken[0].name} in {taken[0].parent} holds the results of {other.path}, done in this "
+                    "queue; choose another output folder for one of the two"
+                )
+
+    def _may_replace(self, job: Job, paths: OutputPaths, options: QueueOptions, found: Found) -> bool:
         """Return whether files that exist are to be replaced.
 
         Raises:
             SinkError: there are some, and they must not be.
         """
+        existing = files_of(paths, options)
+        if not existing or options.write.overwrite or job.overwrite or set(existing) <= job.written:
+            return bool(existing)
+        if options.skip_done and found.state == "begun":
+            LOGGER.info("%s is done again: what is there %s", job.path, found.why)
+            return True
+        job.overwritable = True
+        raise SinkError(refusal(existing, paths, found, skip_done=options.skip_done))
+
+    def _begin(self, job: Job, gate: "_Gate", paths: OutputPaths, twice: bool, total: int | None) -> None:
         with self._lock:
-            others = [other for other in self._jobs if other.path != job.path and other.state == "done"]
-        for other in others:
-            if set(other.outputs) & set(paths.all):
-                raise SinkError(
-                    f"{paths.csv.name} in {paths.csv.parent} holds the results of {other.path}, done in this "
-                    "queue; choose another output folder for one of the two"
-                )
-        existing = set(find_existing(paths))
-        overwrite = write.overwrite or job.overwrite or bool(existing and existing <= job.written)
-        if existing and not overwrite:
-            job.overwritable = True
-            names = " and ".join(path.name for path in paths.all if path in existing)
-            verb = "exists" if len(existing) == 1 else "exist"
-            raise SinkError(
-                f"{names} {verb} already in {paths.csv.parent}; retry with overwrite, or choose another "
-                "output folder"
-            )
-        return overwrite
+            job.begin(total, paths.all, gate, twice=twice)
+        self._tell()
 
     def _advance(self, job: Job, frames: int) -> None:
         with self._lock:
             job.advance(frames)
         self._tell(often=True)
 
+    def _smooth_again(self, job: Job, step: Step, share: float) -> None:
+        with self._lock:
+            job.smooth_again(step, share)
+        self._tell(often=True)
+
     def _end(self, job: Job, state: ItemState, message: str) -> None:
         with self._lock:
             job.end(state, message)
+        self._tell()
+
+    def _end_with(self, job: Job, outcome: Outcome) -> None:
+        """Note what came of an item."""
+        states: dict[str, ItemState] = {"failed": "failed", "interrupted": "cancelled"}
+        with self._lock:
+            job.warnings = outcome.warnings
+            job.outputs = outcome.files or job.outputs
+            job.done_before = outcome.status == "done before"
+            if job.done_before:
+                job.frames, job.total = outcome.frames, outcome.frames
+            # The table has a column for the file: its name is not needed in front of what is wrong.
+            job.end(
+                states.get(outcome.status, "done"),
+                outcome.text or outcome.error.removeprefix(f"{job.path}: "),
+            )
         self._tell()
 
 
@@ -311,35 +363,19 @@ class _Gate:
             return self._ended()
 
 
-class _Progress:
-    """Passes the number of frames done on to the queue."""
+class _Watcher:
+    """Passes on what happens to one file."""
 
-    def __init__(self, job: Job, advance: Callable[[Job, int], None]) -> None:
-        self._job, self._advance = job, advance
+    def __init__(self, begin: Callable[[int | None], None], advance: Callable[[int], None]) -> None:
+        self._begin, self._advance = begin, advance
+
+    def begin(self, total: int | None) -> None:
+        """Pass it on."""
+        self._begin(total)
 
     def advance(self, frames: int, people: int) -> None:
         """Pass it on."""
-        self._advance(self._job, frames)
-
-
-class _Models:
-    """The models in hand, kept from file to file while the settings stay."""
-
-    def __init__(self) -> None:
-        self._pipeline: Pipeline | None = None
-
-    def open(self, settings: TrackSettings) -> Pipeline:
-        """Return a pipeline with these settings."""
-        if self._pipeline is None or self._pipeline.settings != settings:
-            self.close()
-            self._pipeline = Pipeline(settings)
-        return self._pipeline
-
-    def close(self) -> None:
-        """Free the models."""
-        if self._pipeline is not None:
-            self._pipeline.close()
-            self._pipeline = None
+        self._advance(frames)
 
 
 def _expand(path: Path) -> tuple[list[TrackInput], str]:

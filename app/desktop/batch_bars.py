@@ -1,30 +1,22 @@
-"""What is around the table of the batch tab: buttons, options, the whole's progress, and the empty queue."""
+"""What is around the table of the batch tab: buttons, the whole's progress, and the empty queue."""
 
 from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
 
 from PySide6.QtCore import QEvent, QSize, Qt, Signal
-from PySide6.QtGui import QAction, QPainter, QPaintEvent, QPalette, QPen, QResizeEvent
+from PySide6.QtGui import QAction, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import (
-    QCheckBox,
-    QDoubleSpinBox,
     QHBoxLayout,
     QLabel,
-    QPushButton,
-    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
-from app.batch_item import BatchTotals, QueueOptions
+from app.batch_item import BatchTotals
 from app.console import duration
+from app.desktop.batch_parts import HEIGHT, ICON, PathLabel, push_button
 from app.desktop.busy_bar import BusyBar
 from app.desktop.icons import icon
-
-_ICON = QSize(18, 18)
-_HEIGHT = 32
 
 
 class Toolbar(QWidget):
@@ -39,9 +31,9 @@ class Toolbar(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        files = _push("file", self.tr("Add f&iles…"), self.tr("Add videos to the queue"))
+        files = push_button("file", self.tr("Add f&iles…"), self.tr("Add videos to the queue"))
         files.clicked.connect(self.files_wanted)
-        folder = _push(
+        folder = push_button(
             "folder", self.tr("Add f&older…"), self.tr("Add the videos in a folder, or a folder of images")
         )
         folder.clicked.connect(self.folder_wanted)
@@ -70,15 +62,15 @@ class Toolbar(QWidget):
             action.setToolTip(tips[name])
             button = QToolButton()
             button.setDefaultAction(action)
-            button.setIconSize(_ICON)
+            button.setIconSize(ICON)
             button.setAccessibleName(action.text())
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            button.setFixedHeight(_HEIGHT)
+            button.setFixedHeight(HEIGHT)
             if name == "overwrite":
                 button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
                 self._overwrite = button
             else:
-                button.setFixedWidth(_HEIGHT)
+                button.setFixedWidth(HEIGHT)
             tools.addWidget(button)
         self._row.addLayout(tools)
 
@@ -86,100 +78,6 @@ class Toolbar(QWidget):
         """Show the button for results that exist only where there are such."""
         if self._overwrite is not None:
             self._overwrite.setVisible(shown)
-
-
-class OptionsRow(QWidget):
-    """Where results go and what is written.
-
-    Signals:
-        out_wanted: somebody wants to choose the folder. changed: `apply` gives other options than before.
-    """
-
-    out_wanted = Signal()
-    changed = Signal()
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._out: Path | None = None
-        label = QLabel(self.tr("Results:"))
-        self._path = _PathLabel()
-        self._choose = _push("folder", self.tr("&Choose…"), self.tr("Choose the folder of the results"))
-        self._choose.clicked.connect(self.out_wanted)
-        label.setBuddy(self._choose)
-        self._beside = QToolButton()
-        self._beside.setIcon(icon("reset"))
-        self._beside.setIconSize(_ICON)
-        self._beside.setFixedSize(_HEIGHT, _HEIGHT)
-        self._beside.setAccessibleName(self.tr("Beside each file"))
-        self._beside.setToolTip(self.tr("Put results beside each file again"))
-        self._beside.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self._beside.clicked.connect(lambda: self.choose_out(None))
-        self._video = QCheckBox(self.tr("A&nnotated video"))
-        self._video.setToolTip(self.tr("Write a video with the people drawn in, beside the CSV"))
-        self._raw = QCheckBox(self.tr("Ra&w keypoints"))
-        self._raw.setToolTip(self.tr("Write keypoints before smoothing too, in columns of their own"))
-        for box in (self._video, self._raw):
-            box.toggled.connect(lambda _on: self.changed.emit())
-        self._fps = QDoubleSpinBox()
-        self._fps.setRange(0.1, 1000.0)
-        self._fps.setDecimals(1)
-        self._fps.setSuffix(self.tr(" fps"))
-        self._fps.setKeyboardTracking(False)
-        self._fps.setToolTip(self.tr("Frame rate of folders of images; videos have their own"))
-        self._fps.valueChanged.connect(lambda _fps: self.changed.emit())
-        images = QLabel(self.tr("I&mages at"))
-        images.setBuddy(self._fps)
-        row = QHBoxLayout()
-        row.setSpacing(8)
-        row.addWidget(label)
-        row.addWidget(self._path, 1)
-        row.addWidget(self._beside)
-        row.addWidget(self._choose)
-        boxes = QHBoxLayout()
-        boxes.setSpacing(16)
-        boxes.addWidget(self._video)
-        boxes.addWidget(self._raw)
-        boxes.addStretch(1)
-        pace = QHBoxLayout()
-        pace.setSpacing(8)
-        pace.addWidget(images)
-        pace.addWidget(self._fps)
-        boxes.addLayout(pace)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(8)
-        column.addLayout(row)
-        column.addLayout(boxes)
-        self._show_out()
-
-    def show_options(self, options: QueueOptions) -> None:
-        """Show options without telling of a change."""
-        self._out = options.out
-        for box, on in ((self._video, options.video), (self._raw, options.write.raw)):
-            box.blockSignals(True)
-            box.setChecked(on)
-            box.blockSignals(False)
-        self._fps.blockSignals(True)
-        self._fps.setValue(options.fps)
-        self._fps.blockSignals(False)
-        self._show_out()
-
-    def choose_out(self, out: Path | None) -> None:
-        """Put results into this folder, None beside each file, and tell of it."""
-        self._out = out
-        self._show_out()
-        self.changed.emit()
-
-    def apply(self, options: QueueOptions) -> QueueOptions:
-        """Return options with what is chosen here."""
-        write = replace(options.write, raw=self._raw.isChecked())
-        return replace(
-            options, out=self._out, video=self._video.isChecked(), write=write, fps=self._fps.value()
-        )
-
-    def _show_out(self) -> None:
-        self._path.show_text(self.tr("beside each file") if self._out is None else str(self._out))
-        self._beside.setEnabled(self._out is not None)
 
 
 class Footer(QWidget):
@@ -199,10 +97,12 @@ class Footer(QWidget):
         self._bar = BusyBar()
         self._bar.setAccessibleName(self.tr("Progress of the whole queue"))
         self._bar.setToolTip(self.tr("Progress of the whole queue, by the size of the files"))
-        self._text = _PathLabel(Qt.TextElideMode.ElideRight)
-        self._clear = _push(None, self.tr("C&lear finished"), self.tr("Take done and cancelled files away"))
+        self._text = PathLabel(Qt.TextElideMode.ElideRight)
+        self._clear = push_button(
+            None, self.tr("C&lear finished"), self.tr("Take done and cancelled files away")
+        )
         self._clear.clicked.connect(self.clear_wanted)
-        self._start = _push("play", self.tr("&Start"), "")
+        self._start = push_button("play", self.tr("&Start"), "")
         self._start.setMinimumWidth(104)
         self._start.clicked.connect(self._toggle)
         row = QHBoxLayout()
@@ -243,6 +143,8 @@ class Footer(QWidget):
         if totals.items == 0:
             return ""
         parts = [self.tr("{0} of {1} done").format(totals.done, totals.items)]
+        if totals.done_before:
+            parts.append(self.tr("{0} of them before").format(totals.done_before))
         if totals.failed:
             parts.append(self.tr("{0} failed").format(totals.failed))
         if totals.cancelled:
@@ -281,9 +183,11 @@ class EmptyBatch(QWidget):
         for label in (title, self._line):
             label.setAlignment(Qt.AlignmentFlag.AlignCenter)
             label.setWordWrap(True)
-        files = _push("file", self.tr("Choose files…"), self.tr("Add videos to the queue"))
+        files = push_button("file", self.tr("Choose files…"), self.tr("Add videos to the queue"))
         files.clicked.connect(self.files_wanted)
-        folder = _push("folder", self.tr("Choose a folder…"), self.tr("Add the videos or images of a folder"))
+        folder = push_button(
+            "folder", self.tr("Choose a folder…"), self.tr("Add the videos or images of a folder")
+        )
         folder.clicked.connect(self.folder_wanted)
         row = QHBoxLayout()
         row.setSpacing(8)
@@ -322,37 +226,3 @@ class EmptyBatch(QWidget):
         muted = self.palette().color(QPalette.ColorRole.PlaceholderText)
         colours.setColor(QPalette.ColorRole.WindowText, muted)
         self._line.setPalette(colours)
-
-
-class _PathLabel(QLabel):
-    """One line that is shortened to the room there is, with the whole as its tooltip."""
-
-    def __init__(self, mode: Qt.TextElideMode = Qt.TextElideMode.ElideMiddle) -> None:
-        super().__init__()
-        self._mode = mode
-        self.full_text = ""
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-
-    def show_text(self, text: str) -> None:
-        """Show a text."""
-        self.full_text = text
-        self.setToolTip(text)
-        self._shorten()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Shorten it anew."""
-        super().resizeEvent(event)
-        self._shorten()
-
-    def _shorten(self) -> None:
-        self.setText(self.fontMetrics().elidedText(self.full_text, self._mode, max(self.width(), 40)))
-
-
-def _push(icon_name: str | None, text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    if icon_name:
-        button.setIcon(icon(icon_name))
-        button.setIconSize(_ICON)
-    button.setToolTip(tip)
-    button.setFixedHeight(_HEIGHT)
-    return button

@@ -29,7 +29,8 @@ from PySide6.QtWidgets import (
 
 from app.batch_item import BatchItem, QueueOptions
 from app.batch_queue import BatchQueue
-from app.desktop.batch_bars import EmptyBatch, Footer, OptionsRow, Toolbar
+from app.desktop.batch_bars import EmptyBatch, Footer, Toolbar
+from app.desktop.batch_options import OptionsRow
 from app.desktop.batch_table import NAME, PROGRESS, RESULT, SPEED, BatchModel, ProgressDelegate
 from engine.settings import TrackSettings
 
@@ -70,7 +71,7 @@ class BatchTab(QWidget):
         self._connect()
         self._build()
         self.setAcceptDrops(True)
-        self._options.show_options(queue.options)
+        self.show_options()
         queue.on_change = self._woken.emit
         self.refresh()
 
@@ -84,8 +85,9 @@ class BatchTab(QWidget):
         return replace(self._options.apply(self._queue.options), settings=settings)
 
     def show_options(self) -> None:
-        """Show the queue's options, after they were changed elsewhere."""
+        """Show the queue's options, after they were changed elsewhere; what cannot be had here is dropped."""
         self._options.show_options(self._queue.options)
+        self._queue.set_options(self._options.apply(self._queue.options))
 
     def add_paths(self, paths: Iterable[Path]) -> None:
         """Put files and folders into the queue."""

@@ -40,14 +40,31 @@ def state_text(state: ItemState) -> str:
     }[state]
 
 
+def progress_text(item: BatchItem) -> str:
+    """Return the state of an item in words."""
+    if item.done_before:
+        return QCoreApplication.translate("Batch", "Done before")
+    return state_text(item.state)
+
+
 def result_text(item: BatchItem) -> str:
     """Return time left, what came of an item, or why it failed."""
     if item.state in ("running", "paused"):
         if item.frames == 0:
             return QCoreApplication.translate("Batch", "Opening…")
+        if item.step is not None:
+            return {
+                "smoothing": QCoreApplication.translate("Batch", "Smoothing again…"),
+                "writing": QCoreApplication.translate("Batch", "Writing again…"),
+            }[item.step]
+        if item.total is not None and item.frames >= item.total:
+            return QCoreApplication.translate("Batch", "Finishing…")
         if item.eta_s is not None:
             return QCoreApplication.translate("Batch", "{0} left").format(duration(item.eta_s))
         return QCoreApplication.translate("Batch", "{0} frames").format(item.frames)
+    if item.done_before:
+        text = QCoreApplication.translate("Batch", "{0} frames; content, settings and models are the same")
+        return text.format(item.frames)
     warned = item.warnings and item.state == "done"
     text = f"{item.message}; {item.warnings[0]}" if warned else item.message
     # The file has a column of its own; its folder would push what is wrong out of this one.
@@ -120,14 +137,14 @@ class BatchModel(QAbstractTableModel):
             if column == NAME:
                 return item.name
             if column == PROGRESS:
-                return state_text(item.state)
+                return progress_text(item)
             if column == SPEED:
                 running = item.state == "running" and item.fps > 0
                 return self.tr("{0} fps").format(f"{item.fps:.0f}") if running else ""
             return result_text(item)
         if role == Qt.ItemDataRole.AccessibleTextRole and column == PROGRESS:
             share = item.share
-            return state_text(item.state) if share is None else f"{state_text(item.state)}, {share:.0%}"
+            return progress_text(item) if share is None else f"{progress_text(item)}, {share:.0%}"
         return None
 
 
@@ -165,7 +182,7 @@ class ProgressDelegate(QStyledItemDelegate):
             role = QPalette.ColorRole.PlaceholderText
             plain = palette.color(role) if muted else status_colour(_role(item.state), palette)
             painter.setPen(text if selected else plain)
-            painter.drawText(room, left, state_text(item.state))
+            painter.drawText(room, left, progress_text(item))
         painter.restore()
 
 
@@ -192,4 +209,4 @@ def _tip(item: BatchItem, column: int) -> str:
         return str(item.path)
     if column == RESULT:
         return "\n".join(line for line in (result_text(item), *item.warnings[1:]) if line)
-    return state_text(item.state)
+    return progress_text(item)

@@ -3,15 +3,28 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.testing import Result
 
 from app.batch_item import BatchItem, Job, QueueOptions, sum_up
 from app.batch_queue import BatchQueue
+from app.batch_recipe import Workbench, request_of
+from app.batch_task import Outcome, Recipe, Task
+from app.recording import WriteOptions
+from app.resume import fingerprint_input
+from engine import __version__
+from engine.errors import SinkError
 from engine.settings import EstimatorSettings, TrackSettings
+from engine.sinks import formats
+from engine.sinks.results_file import ResultsFile
+from engine.stopping import StopRequest
 
 FRAMES = 24
+FORMATS = dict(formats.FORMATS)
 WriteClip = Callable[..., Path]
 
 
@@ -276,3 +289,238 @@ def test_time_left_and_share_follow_the_bytes_done():
 def test_an_item_of_unknown_length_has_no_share_and_no_time_left():
     item = Job(1, Path("a"), state="running", frames=5).item(paused=False)
     assert item.share is None and item.eta_s is None
+
+
+@pytest.fixture
+def tasks(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
+    """The tasks that reach the engine, which does nothing and says that all is well."""
+    seen: list[Task] = []
+
+    def note(task: Task, *_: object, **__: object) -> Outcome:
+        seen.append(task)
+        return Outcome(task.key, "complete", files=tuple(task.paths.all))
+
+    monkeypatch.setattr("app.batch_queue.track_task", note)
+    monkeypatch.setattr(Workbench, "open", lambda _self, recipe, _task: (recipe, None))
+    return seen
+
+
+@pytest.fixture
+def write_results(write_stands: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """Function that writes results of a clip as a run with some options would have made them."""
+
+    def write(clip: Path, options: QueueOptions, status: str = "complete") -> Path:
+        csv_path = write_stands(tmp_path / "out" / f"{clip.stem}.csv", [{1: 100.0}] * 3)
+        sidecar_path = csv_path.with_suffix(".json")
+        request = request_of(options)
+        run = {
+            "input": fingerprint_input(clip),
+            "request": request.digest,
+            "files": {csv_path.name: csv_path.stat().st_size},
+        }
+        changes = {
+            "run": run,
+            "status": status,
+            "software_version": __version__,
+            "settings": dict(request.settings),
+        }
+        content = {**json.loads(sidecar_path.read_text("utf-8")), **changes}
+        sidecar_path.write_text(json.dumps(content), "utf-8")
+        return csv_path
+
+    return write
+
+
+def do(queue: BatchQueue, *paths: Path) -> list[BatchItem]:
+    """Add files and do all that waits."""
+    add(queue, *paths)
+    queue.start()
+    return finish(queue)
+
+
+def test_what_is_done_is_skipped_where_that_is_wanted(
+    queue: BatchQueue, clip: Path, tasks: list[Task], write_results: Callable[..., Path]
+):
+    csv_path = write_results(clip, queue.options)
+    before = csv_path.read_bytes()
+    (item,) = do(queue, clip)
+    assert item.state == "failed" and "skip what is done" in item.message and item.overwritable
+    queue.set_options(replace(queue.options, skip_done=True))
+    queue.retry()
+    queue.start()
+    (item,) = finish(queue)
+    assert (item.state, item.done_before, item.frames) == ("done", True, 3)
+    assert item.outputs[0] == csv_path and csv_path.read_bytes() == before
+    assert queue.totals().done_before == 1 and not tasks
+
+
+def test_what_was_begun_is_done_again_only_where_what_is_done_is_skipped(
+    queue: BatchQueue, clip: Path, tasks: list[Task], write_results: Callable[..., Path]
+):
+    write_results(clip, queue.options, "interrupted")
+    (item,) = do(queue, clip)
+    assert item.state == "failed" and "is not finished" in item.message and not tasks
+    queue.set_options(replace(queue.options, skip_done=True))
+    queue.retry()
+    queue.start()
+    (item,) = finish(queue)
+    assert (item.state, item.done_before) == ("done", False)
+    assert [task.replace for task in tasks] == [True]
+
+
+def test_results_of_other_options_are_never_skipped_nor_replaced_unasked(
+    queue: BatchQueue, clip: Path, tasks: list[Task], write_results: Callable[..., Path]
+):
+    write_results(clip, queue.options)
+    queue.set_options(replace(queue.options, skip_done=True, write=WriteOptions(raw=True)))
+    (item,) = do(queue, clip)
+    assert item.state == "failed" and item.overwritable and not tasks
+    assert ", made with other " in item.message
+    queue.retry([item.key], overwrite=True)
+    queue.start()
+    assert finish(queue)[0].state == "done" and tasks[0].replace
+
+
+def test_what_is_done_is_done_again_where_it_is_to_be_replaced(
+    queue: BatchQueue, clip: Path, tasks: list[Task], write_results: Callable[..., Path]
+):
+    write_results(clip, queue.options)
+    queue.set_options(replace(queue.options, skip_done=True, write=WriteOptions(overwrite=True)))
+    (item,) = do(queue, clip)
+    assert item.state == "done" and not item.done_before and tasks[0].replace
+
+
+def test_a_copy_under_another_path_is_not_taken_for_done_before(
+    queue: BatchQueue, clip: Path, tasks: list[Task], tmp_path: Path, write_results: Callable[..., Path]
+):
+    write_results(clip, queue.options)
+    queue.set_options(replace(queue.options, skip_done=True))
+    copy = tmp_path / clip.name
+    copy.write_bytes(clip.read_bytes())
+    first, second = do(queue, clip, copy)
+    assert first.done_before and second.state == "failed" and str(clip) in second.message
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("clip.coco.json", {"write": WriteOptions(formats=("coco",))}),
+        ("clip.report.html", {"plots": True}),
+    ],
+)
+def test_files_of_formats_and_plots_are_not_written_over(
+    queue: BatchQueue, clip: Path, tasks: list[Task], tmp_path: Path, name: str, options: dict[str, Any]
+):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("precious")
+    queue.set_options(replace(queue.options, **options))
+    (item,) = do(queue, clip)
+    assert item.state == "failed" and item.overwritable and not tasks
+    assert f"{name} exists already" in item.message
+
+
+def test_another_file_of_the_queue_whose_format_has_this_name_is_told(
+    queue: BatchQueue, clip: Path, tasks: list[Task], tmp_path: Path
+):
+    other = tmp_path / "clip.long.mp4"
+    other.write_bytes(clip.read_bytes())
+    add(queue, clip, other)
+    queue._jobs[0].state, queue._jobs[0].outputs = "done", (tmp_path / "out" / "clip.long.csv",)
+    queue.start()
+    second = finish(queue)[1]
+    assert second.state == "failed" and str(clip) in second.message and not second.overwritable
+
+
+def test_a_missing_package_is_told_before_a_frame_is_followed(
+    queue: BatchQueue, clip: Path, tasks: list[Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    queue.set_options(replace(queue.options, write=WriteOptions(formats=("c3d",))))
+    (item,) = do(queue, clip)
+    assert item.state == "failed" and 'pip install "steadypose[export]"' in item.message
+    queue.set_options(replace(queue.options, write=WriteOptions(), plots=True))
+    queue.retry()
+    queue.start()
+    (item,) = finish(queue)
+    assert item.state == "failed" and "matplotlib" in item.message
+    assert not tasks and not (tmp_path / "out").exists()
+
+
+def test_changed_options_count_for_files_that_begin_later(
+    queue: BatchQueue, pair: list[Path], monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[tuple[str, ...]] = []
+
+    def change(task: Task, recipe: Recipe, *_: object, **__: object) -> Outcome:
+        asked.append(recipe.write.formats)
+        queue.set_options(replace(queue.options, write=WriteOptions(formats=("trc",))))
+        return Outcome(task.key, "complete")
+
+    monkeypatch.setattr("app.batch_queue.track_task", change)
+    monkeypatch.setattr(Workbench, "open", lambda _self, recipe, _task: (recipe, None))
+    do(queue, *pair)
+    assert asked == [(), ("trc",)]
+
+
+def test_the_second_pass_is_told_and_counts_in_the_whole():
+    job = Job(1, Path("a"), size=100, state="running")
+    job.begin(10, (), StopRequest(), twice=True)
+    job.advance(10)
+    assert job.item(paused=False).share == 1 and 0 < job.worked_size() < 100
+    job.smooth_again("writing", 0.25)
+    item = job.item(paused=False)
+    assert (item.step, item.share, item.fps) == ("writing", 0.25, 0.0)
+    job.end("done", "")
+    assert job.item(paused=False).step is None and job.worked_size() == 100
+
+
+def test_what_was_done_before_says_nothing_of_the_time_left():
+    skipped = Job(1, Path("a"), size=1000, state="done", done_before=True)
+    done = Job(2, Path("b"), size=100, state="done", seconds=10.0)
+    waiting = Job(3, Path("c"), size=200)
+    assert sum_up([skipped, done, waiting], "running").eta_s == pytest.approx(20.0)
+    assert sum_up([skipped, waiting], "running").eta_s is None
+
+
+@pytest.mark.slow
+def test_the_command_line_and_the_queue_skip_what_the_other_has_done(
+    queue: BatchQueue, pair: list[Path], track: Callable[..., Result], tmp_path: Path
+):
+    asked = ("--offline", "--fill-gap", "0.2", "--format", "coco,csv-long", "--raw", "-q")
+    assert track(pair[0], *asked).exit_code == 0
+    write = WriteOptions(raw=True, offline=True, formats=("csv-long", "coco"))
+    # The command line gives the tracker the estimator's limit, which the settings have apart.
+    settings = queue.options.settings
+    settings = settings.model_copy(update={"tracker": settings.tracker.model_copy(update={"max_people": 30})})
+    queue.set_options(QueueOptions(settings, queue.options.out, write, fill_gap_s=0.2, skip_done=True))
+    first, second = do(queue, *pair)
+    assert first.state == "done", first.message
+    assert (first.done_before, second.state, second.done_before) == (True, "done", False), second.message
+    sidecar = tmp_path / "out" / "second.json"
+    before = sidecar.stat().st_mtime_ns
+    assert track(*pair, *asked, "--resume").exit_code == 0
+    assert sidecar.stat().st_mtime_ns == before
+
+
+@pytest.mark.slow
+def test_a_format_that_cannot_be_written_fails_its_file_and_loses_nothing(
+    queue: BatchQueue, pair: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def write_sleap(results: ResultsFile, stem: Path) -> list[Path]:
+        if results.name == "first":
+            raise SinkError(f"{stem}.analysis.csv cannot be written: no space left on device")
+        return FORMATS["trc"].write(results, stem)
+
+    monkeypatch.setitem(formats.FORMATS, "sleap", replace(FORMATS["sleap"], write=write_sleap))
+    queue.set_options(replace(queue.options, write=WriteOptions(formats=("sleap", "coco"))))
+    first, second = do(queue, *pair)
+    assert (first.state, second.state) == ("failed", "done") and not first.overwritable
+    assert "no space left" in first.message and "\n" not in first.message
+    assert not first.message.startswith(str(first.path)), "the table has a column for the file"
+    assert len(rows(tmp_path / "out" / "first.csv")) > FRAMES
+    assert (tmp_path / "out" / "first.coco.json").is_file()
+    monkeypatch.setitem(formats.FORMATS, "sleap", FORMATS["sleap"])
+    queue.retry()
+    queue.start()
+    assert finish(queue)[0].state == "done", "its own files are no obstacle"
+    assert (tmp_path / "out" / "first.analysis.csv").is_file()

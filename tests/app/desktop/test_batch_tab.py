@@ -1,11 +1,14 @@
 import importlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import pandas
 import pytest
+from pycocotools.coco import COCO
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QImage
 from PySide6.QtWidgets import QFileDialog, QToolButton
 from pytestqt.qtbot import QtBot
 
@@ -16,7 +19,9 @@ from app.desktop.batch_tab import BatchTab
 from app.desktop.batch_table import PROGRESS, RESULT, SPEED, BatchModel, result_text, state_icon
 from app.desktop.icons import icon_names
 from app.desktop.theme import make_palette
+from app.recording import WriteOptions
 from engine.settings import EstimatorSettings, TrackSettings
+from engine.sinks.results_file import ResultsFile
 
 FOLDER = Path("/videos")
 
@@ -178,6 +183,12 @@ def test_options_set_elsewhere_are_shown_without_an_echo(tab: BatchTab, qtbot: Q
     assert tab._options._video.isChecked() and tab._options._path.full_text == str(tmp_path)
 
 
+def test_what_cannot_be_had_here_is_dropped_from_the_options(tab: BatchTab):
+    tab.queue.set_options(replace(tab.queue.options, write=WriteOptions(formats=("coco", "of tomorrow"))))
+    tab.show_options()
+    assert tab.queue.options.write.formats == ("coco",)
+
+
 def test_the_selection_stays_with_its_item(tab: BatchTab, qtbot: QtBot):
     jobs = [Job(key, FOLDER / f"{key}.mp4", state="done") for key in (1, 2, 3)]
     tab.queue._jobs = list(jobs)
@@ -245,6 +256,21 @@ def test_cells_say_how_an_item_stands():
     assert result_text(broken) == "a.mp4 is no video", "what is wrong should not be pushed out by a folder"
 
 
+def test_what_was_done_before_is_said_to_be():
+    model = BatchModel()
+    model.show_items([BatchItem(1, FOLDER / "a.mp4", "done", frames=24, total=24, done_before=True)])
+    assert model.index(0, PROGRESS).data() == "Done before"
+    assert model.index(0, RESULT).data() == "24 frames; content, settings and models are the same"
+    assert model.index(0, PROGRESS).data(Qt.ItemDataRole.AccessibleTextRole) == "Done before, 100%"
+
+
+def test_what_comes_after_the_last_frame_is_said():
+    at_end = BatchItem(1, FOLDER, "running", frames=24, total=24, fps=30.0, eta_s=0.0)
+    assert result_text(at_end) == "Finishing…"
+    assert result_text(replace(at_end, step="smoothing", step_share=0.5)) == "Smoothing again…"
+    assert result_text(replace(at_end, step="writing", step_share=0.5)) == "Writing again…"
+
+
 def test_every_state_has_an_icon():
     for state in ("waiting", "running", "paused", "done", "failed", "cancelled"):
         assert state_icon(BatchItem(1, FOLDER, state)) in icon_names()
@@ -257,6 +283,46 @@ def test_the_footer_tells_the_time_left(qtbot: QtBot):
     assert footer.text == "3 of 9 done · 1 failed · 2 cancelled · about 3:20 left"
     with qtbot.waitSignal(footer.pause_wanted):
         footer._start.click()
+
+
+def test_the_footer_counts_what_was_done_before(qtbot: QtBot):
+    footer = Footer()
+    qtbot.addWidget(footer)
+    footer.show_totals(BatchTotals("idle", 3, 2, 0, 0, 1, 0.5, None, done_before=1))
+    assert footer.text == "2 of 3 done · 1 of them before"
+
+
+@pytest.mark.slow
+def test_a_clip_goes_through_with_formats_a_second_pass_and_plots(
+    tab: BatchTab, qtbot: QtBot, clip: Path, tmp_path: Path
+):
+    options, out = tab._options, tmp_path / "out"
+    for name in ("coco", "parquet"):
+        options._menu.switch(name).trigger()
+    for box in (options._offline, options._plots, options._skip):
+        box.click()
+    tab.add_paths([clip])
+    wait_for(qtbot, tab, "waiting")
+    tab._footer._start.click()
+    qtbot.waitUntil(lambda: states(tab) in (["done"], ["failed"]), timeout=60_000)
+    assert states(tab) == ["done"], text(tab, 0, RESULT)
+    results = ResultsFile.open(out / "clip.csv")
+    assert results.sidecar.offline and results.sidecar.status == "complete"
+    people = COCO(str(out / "clip.coco.json"))
+    assert len(people.getAnnIds()) == len(pandas.read_parquet(out / "clip.parquet")) > 24
+    assert len(pandas.read_csv(out / "clip.people.csv")) == 2
+    assert "<html" in (out / "clip.report.html").read_text("utf-8")
+    assert not QImage(str(out / "clip.timeline.png")).isNull()
+    assert {out / "clip.coco.json", out / "clip.report.html"} <= set(tab._model.items[0].outputs)
+    tab._footer._clear.click()
+    wait_for(qtbot, tab)
+    written = (out / "clip.json").stat().st_mtime_ns
+    tab.add_paths([clip])
+    wait_for(qtbot, tab, "waiting")
+    tab._footer._start.click()
+    wait_for(qtbot, tab, "done")
+    assert text(tab, 0, PROGRESS) == "Done before"
+    assert (out / "clip.json").stat().st_mtime_ns == written
 
 
 def test_every_control_can_be_reached_and_has_a_tooltip(tab: BatchTab):

@@ -197,7 +197,7 @@ def cut_texts(top: QWidget) -> list[str]:
 
 def shortens(widget: QWidget) -> bool:
     """Whether a widget shortens its text itself and tells the whole in its tooltip."""
-    return type(widget).__name__ in ("ElidedLabel", "_PathLabel", "FolderButton")
+    return type(widget).__name__ in ("ElidedLabel", "PathLabel", "FolderButton")
 
 
 def test_controls_side_by_side_are_of_one_height(window: MainWindow):

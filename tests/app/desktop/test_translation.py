@@ -109,9 +109,13 @@ def fill(window: MainWindow) -> None:
         BatchItem(n, Path(f"{n}.mp4"), state)
         for n, state in enumerate(("waiting", "done", "failed", "paused"))
     ]  # type: ignore[arg-type]
-    window.batch._model.show_items(items)
+    items.append(BatchItem(9, Path("9.mp4"), "done", done_before=True))
+    items += [BatchItem(10, Path("10.mp4"), "running", 9, 9, step=step) for step in ("smoothing", "writing")]
+    window.batch._model.show_items([*items, BatchItem(11, Path("11.mp4"), "running", 9, 9)])
+    window.batch._options._offline.setChecked(True)
+    window.batch._options._menu.switch("coco").trigger()
     window.batch._pages.setCurrentWidget(window.batch._table)
-    window.batch._footer.show_totals(BatchTotals("running", 4, 1, 1, 1, 1, 0.5, 60.0))
+    window.batch._footer.show_totals(BatchTotals("running", 4, 1, 1, 1, 1, 0.5, 60.0, 1))
     window.tell("good", "[Saved]")
     for tab in (1, 0):
         window.tabs.setCurrentIndex(tab)
