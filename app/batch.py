@@ -23,7 +23,7 @@ from app.extra_files import check_formats, refuse_clashes
 from app.folder_lock import only_batch_in
 from app.inputs import TrackInput, count_bytes, expand_inputs, set_apart
 from app.outputs import OutputPaths, check_inputs_kept, clear_parts, output_paths, prepare_folder
-from app.progress import Reporter, make_reporter
+from app.progress import SECOND_SHARE, SECOND_SHARE_WITH_VIDEO, Reporter, make_reporter
 from app.recording import AfterHook, ResultHook, WriteOptions
 from app.resume import Found, Request, look_for_results, make_request, tell_changes
 from app.second_pass import Step
@@ -193,7 +193,7 @@ class _Batch:
             self._run_on_cluster(tasks, sizes, stop)
             return
         jobs = 1 if on_result else choose_jobs(self._options.jobs, self._recipe, sizes.values())
-        self._reporter.expect(sizes, second_pass=self._recipe.write.offline)
+        self._reporter.expect(sizes, second_share=_second_share(self._options))
         pipeline: Pipeline | None = None
         if self._earlier is None:
             self._recipe, pipeline = with_choice(self._recipe, tasks, jobs)
@@ -224,7 +224,7 @@ class _Batch:
 
         if self._earlier is not None:
             self._recipe = with_earlier(self._recipe, self._earlier)
-        self._reporter.expect(sizes, second_pass=self._recipe.write.offline)
+        self._reporter.expect(sizes, second_share=_second_share(self._options))
         run_on_cluster(tasks, self._recipe, self._options.ray, self, stop)
 
     def begin(self, task: Task, total: int | None) -> None:
@@ -330,6 +330,13 @@ def _request(options: BatchOptions) -> Request:
             "plots": options.plots,
         },
     )
+
+
+def _second_share(options: BatchOptions) -> float:
+    """Return what the second pass counts of the work on each input, for the share of the whole."""
+    if not options.write.offline:
+        return 0.0
+    return SECOND_SHARE_WITH_VIDEO if options.video else SECOND_SHARE
 
 
 def _read_skeleton(settings: EstimatorSettings) -> Skeleton:

@@ -19,9 +19,10 @@ RATE_WINDOW_S = 3.0
 NAME_WIDTH, BAR_WIDTH = 20, 20
 """Columns; with the words beside it the bar fits a terminal of 80, where it becomes shorter."""
 
-FIRST_SHARE, SMOOTHING_SHARE = 0.9, 0.05
-"""Of an input that has a second pass: what its first pass, and the smoothing of the second, count in the
-whole. A rough guess: with a video or a crowd the second pass takes longer."""
+SECOND_SHARE, SECOND_SHARE_WITH_VIDEO = 0.1, 0.4
+"""Of the work on an input that has a second pass: what that counts in the whole. A rough guess."""
+SMOOTHING_SHARE = 0.05
+"""Of the same work: the smoothing, with which the second pass begins."""
 STEP_TEXTS: Mapping[Step, str] = {"smoothing": "smoothing again", "writing": "writing again"}
 
 Clock = Callable[[], float]
@@ -39,8 +40,8 @@ class Reporter(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def expect(self, sizes: Mapping[int, int], *, second_pass: bool = False) -> None:
-        """These inputs will come, each of so many bytes; `second_pass`: each is gone over once more."""
+    def expect(self, sizes: Mapping[int, int], *, second_share: float = 0.0) -> None:
+        """These inputs will come, each of so many bytes; the second pass is `second_share` of the work."""
         ...
 
     def start(self, name: str, total: int | None, key: int = 0) -> None:
@@ -94,10 +95,10 @@ class Whole:
         """Whether there is more than one input."""
         return len(self._sizes) > 1
 
-    def expect(self, sizes: Mapping[int, int], *, second_pass: bool = False) -> None:
-        """Take note of all inputs that will come, and whether they are gone over once more."""
+    def expect(self, sizes: Mapping[int, int], *, second_share: float = 0.0) -> None:
+        """Take note of all inputs that will come, and of what a second pass counts of each."""
         self._sizes = dict(sizes)
-        self._first_share = FIRST_SHARE if second_pass else 1.0
+        self._first_share = 1.0 - second_share
 
     def start(self) -> None:
         """Take note that an input begins; time is counted from the first on."""
@@ -110,10 +111,8 @@ class Whole:
 
     def second_pass(self, key: int, step: Step, share: float) -> None:
         """Take note that so much of a step of an input's second pass is done."""
-        begin, end = {
-            "smoothing": (FIRST_SHARE, FIRST_SHARE + SMOOTHING_SHARE),
-            "writing": (FIRST_SHARE + SMOOTHING_SHARE, 1.0),
-        }[step]
+        smoothed = min(self._first_share + SMOOTHING_SHARE, 1.0)
+        begin, end = (self._first_share, smoothed) if step == "smoothing" else (smoothed, 1.0)
         self._shares[key] = begin + (end - begin) * share
 
     def finish(self, key: int) -> None:
@@ -148,7 +147,7 @@ class SilentReporter:
     ) -> None:
         return
 
-    def expect(self, sizes: Mapping[int, int], *, second_pass: bool = False) -> None:
+    def expect(self, sizes: Mapping[int, int], *, second_share: float = 0.0) -> None:
         """Say nothing."""
 
     def start(self, name: str, total: int | None, key: int = 0) -> None:
@@ -200,9 +199,9 @@ class PlainReporter(SilentReporter):
         self._running: dict[int, _Running] = {}
         self._whole = Whole(clock)
 
-    def expect(self, sizes: Mapping[int, int], *, second_pass: bool = False) -> None:
+    def expect(self, sizes: Mapping[int, int], *, second_share: float = 0.0) -> None:
         """Take note of all inputs."""
-        self._whole.expect(sizes, second_pass=second_pass)
+        self._whole.expect(sizes, second_share=second_share)
 
     def start(self, name: str, total: int | None, key: int = 0) -> None:
         """Begin counting; the first line comes after one interval."""
@@ -265,9 +264,9 @@ class BarReporter(SilentReporter):
         self._running.clear()
         self._stop()
 
-    def expect(self, sizes: Mapping[int, int], *, second_pass: bool = False) -> None:
+    def expect(self, sizes: Mapping[int, int], *, second_share: float = 0.0) -> None:
         """Take note of all inputs."""
-        self._whole.expect(sizes, second_pass=second_pass)
+        self._whole.expect(sizes, second_share=second_share)
 
     def start(self, name: str, total: int | None, key: int = 0) -> None:
         """Show a fresh bar; it pulses where the number of frames is not known."""

@@ -151,7 +151,7 @@ def test_bars_of_several_inputs_stand_above_one_of_all():
 def test_a_second_pass_is_named_with_its_share_and_time_left_in_plain_lines():
     clock, console = FakeClock(), plain_console()
     with PlainReporter(console, clock) as reporter:
-        reporter.expect({0: 100, 1: 100}, second_pass=True)
+        reporter.expect({0: 100, 1: 100}, second_share=0.1)
         reporter.start("a.mp4", 10)
         reporter.advance(10, 1)
         reporter.second_pass("smoothing", 0.0)
@@ -169,7 +169,7 @@ def test_a_second_pass_is_named_with_its_share_and_time_left_in_plain_lines():
 def test_the_bar_runs_again_in_the_second_pass_and_the_whole_is_not_full_before_it():
     clock, console = FakeClock(), plain_console(terminal=True)
     with BarReporter(console, clock) as reporter:
-        reporter.expect({0: 100, 1: 100}, second_pass=True)
+        reporter.expect({0: 100, 1: 100}, second_share=0.1)
         reporter.start("a.mp4", 10, 0)
         reporter.start("b.mp4", 10, 1)
         reporter.advance(10, 1, 0)
