@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from app.inputs import TrackInput
-from app.progress import FIRST_SHARE, RateMeter
+from app.progress import SECOND_SHARE, SECOND_SHARE_WITH_VIDEO, RateMeter
 from app.recording import WriteOptions
 from app.second_pass import Step
 from engine.settings import SmoothingSettings, TrackSettings
@@ -38,6 +38,13 @@ class QueueOptions:
     skip_done: bool = False
     fill_gap_s: float = SmoothingSettings().fill_gap_s
     min_track_s: float = SmoothingSettings().min_track_s
+
+    @property
+    def second_share(self) -> float:
+        """Of the work on a file, what the second pass counts; 0 where there is none."""
+        if not self.write.offline:
+            return 0.0
+        return SECOND_SHARE_WITH_VIDEO if self.video else SECOND_SHARE
 
     @property
     def asked_settings(self) -> TrackSettings:
@@ -120,8 +127,8 @@ class Job:
 
     source: None where the path is no input. size: bytes. written: files that earlier
     tries of this item made, which it may replace. overwrite: it may replace any. stop: end after the frame at
-    hand. gate: knows how long the present try was paused. seconds: of work, pauses left out. twice: a second
-    pass comes after the last frame.
+    hand. gate: knows how long the present try was paused. seconds: of work, pauses left out. second_share: of
+    the work on it, what a second pass counts; 0 where there is none.
     """
 
     key: int
@@ -142,15 +149,18 @@ class Job:
     stop: bool = False
     seconds: float = 0.0
     gate: Stop | None = None
-    twice: bool = False
+    second_share: float = 0.0
     step: Step | None = None
     step_share: float = 0.0
     _begin_s: float = 0.0
     _meter: RateMeter = field(default_factory=RateMeter)
 
-    def begin(self, total: int | None, outputs: Iterable[Path], gate: Stop, *, twice: bool = False) -> None:
+    def begin(
+        self, total: int | None, outputs: Iterable[Path], gate: Stop, *, second_share: float = 0.0
+    ) -> None:
         """Note that frames are about to come."""
-        self.total, self.outputs, self.gate, self.twice = total, tuple(outputs), gate, twice
+        self.total, self.outputs, self.gate = total, tuple(outputs), gate
+        self.second_share = second_share
         self.written.update(self.outputs)
         self._begin_s = time.monotonic()
         self._meter = RateMeter(self._worked_s)
@@ -200,8 +210,9 @@ class Job:
         """Return how many of its bytes are done."""
         if self.state == "done":
             return float(self.size)
-        size = self.size * FIRST_SHARE if self.twice else self.size
-        return size * min(self.frames / self.total, 1.0) if self.total else 0.0
+        first = min(self.frames / self.total, 1.0) if self.total else 0.0
+        second = self.step_share if self.step == "writing" else 0.0
+        return self.size * ((1.0 - self.second_share) * first + self.second_share * second)
 
     def _worked_s(self) -> float:
         paused_s = self.gate.paused_s if self.gate else 0.0

@@ -252,7 +252,7 @@ class BatchQueue:
             recipe, models = bench.open(recipe, task)
             gate = _Gate(self._lock, lambda: self._paused, lambda: job.stop or self._closed)
             watcher = _Watcher(
-                partial(self._begin, job, gate, paths, options.write.offline), partial(self._advance, job)
+                partial(self._begin, job, gate, paths, options.second_share), partial(self._advance, job)
             )
             try:
                 outcome = track_task(
@@ -307,9 +307,9 @@ class BatchQueue:
         job.overwritable = True
         raise SinkError(refusal(existing, paths, found, skip_done=options.skip_done))
 
-    def _begin(self, job: Job, gate: "_Gate", paths: OutputPaths, twice: bool, total: int | None) -> None:
+    def _begin(self, job: Job, gate: "_Gate", paths: OutputPaths, second: float, total: int | None) -> None:
         with self._lock:
-            job.begin(total, paths.all, gate, twice=twice)
+            job.begin(total, paths.all, gate, second_share=second)
         self._tell()
 
     def _advance(self, job: Job, frames: int) -> None:

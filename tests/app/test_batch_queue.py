@@ -464,10 +464,13 @@ def test_changed_options_count_for_files_that_begin_later(
 
 def test_the_second_pass_is_told_and_counts_in_the_whole():
     job = Job(1, Path("a"), size=100, state="running")
-    job.begin(10, (), StopRequest(), twice=True)
+    job.begin(10, (), StopRequest(), second_share=0.4)
     job.advance(10)
-    assert job.item(paused=False).share == 1 and 0 < job.worked_size() < 100
+    assert job.item(paused=False).share == 1 and job.worked_size() == pytest.approx(60)
+    job.smooth_again("smoothing", 0.5)
+    assert job.item(paused=False).share == 0.5 and job.worked_size() == pytest.approx(60)
     job.smooth_again("writing", 0.25)
+    assert job.worked_size() == pytest.approx(70)
     item = job.item(paused=False)
     assert (item.step, item.share, item.fps) == ("writing", 0.25, 0.0)
     job.end("done", "")
