@@ -112,7 +112,7 @@ class OpenVinoRuntime:
         self._outputs = list(output_strides(spec))
         self._input = spec.input_name
         self._requests: OrderedDict[tuple[int, int], Any] = OrderedDict()
-        self._core = core
+        self._core, self._tensor = core, openvino.Tensor
         self._config: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": "1",
@@ -140,10 +140,15 @@ class OpenVinoRuntime:
     def run(self, inputs: Float) -> dict[str, Float]:
         """Run the network on a batch; see `engine.runtime.Runtime.run`."""
         request = self._request((inputs.shape[2], inputs.shape[3]))
+        inputs = np.require(inputs, np.float32, ["C_CONTIGUOUS", "WRITEABLE"])
         results: dict[str, Float] = {}
         try:
             for index in range(len(inputs)):
-                request.infer([inputs[index : index + 1]], share_inputs=True, share_outputs=True)
+                picture = self._tensor(inputs[index : index + 1], shared_memory=True)
+                request.set_input_tensor(picture)
+                # `infer` also asks for all inputs and outputs in Python: 0.2 ms more per picture.
+                request.start_async()
+                request.wait()
                 for name in self._outputs:
                     data = request.get_tensor(name).data
                     if index == 0:

@@ -50,6 +50,17 @@ def test_outputs_belong_to_the_caller_and_survive_the_next_run(name: str, bottom
 
 
 @pytest.mark.parametrize("name", ALL)
+def test_inputs_may_be_read_only_and_in_any_order_of_memory(name: str, top_down_file: Path) -> None:
+    runtime = open_runtime(top_down_file, read_spec(top_down_file), name=name)
+    inputs = random_inputs(2, (128, 96))
+    wanted = runtime.run(inputs)["heatmaps"]
+    frozen = inputs.copy()
+    frozen.flags.writeable = False
+    for other in (frozen, np.asfortranarray(inputs)):
+        np.testing.assert_array_equal(runtime.run(other)["heatmaps"], wanted)
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_a_network_of_dynamic_size_takes_several_sizes_in_turn(name: str, bottom_up_file: Path) -> None:
     runtime = open_runtime(bottom_up_file, read_spec(bottom_up_file), name=name)
     for height, width in ((192, 192), (192, 352), (96, 64), (192, 192)):
