@@ -6,6 +6,7 @@ never on the whole box, which holds background and other people.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import cv2
 import numpy as np
@@ -24,6 +25,11 @@ CORNERS = ("left_shoulder", "right_shoulder", "right_hip", "left_hip")
 THIGHS = (("left_hip", "left_knee"), ("right_hip", "right_knee"))
 ALONG, ACROSS = np.meshgrid(np.linspace(0.1, 0.9, 10), np.linspace(0.2, 0.8, 6), indexing="ij")
 THIGH_AT = np.linspace(0.15, 0.85, 20)
+SAMPLES = (ALONG.size, len(THIGHS) * THIGH_AT.size)
+"""Of the torso and of both thighs."""
+CHROMA = (np.arange(256) - 128.0) / CHROMA_STEP + (BINS - 1) / 2
+LEVEL = np.clip([np.arange(256) * ((BINS - 1) / 255.0), CHROMA, CHROMA], 0.0, BINS - 1)
+"""(3, 256) where each value of L*, a* and b* lies among the bins."""
 
 
 def describe_people(image: Image, people: Sequence[Person], skeleton: Skeleton) -> list[Person]:
@@ -38,30 +44,33 @@ def describe_people(image: Image, people: Sequence[Person], skeleton: Skeleton) 
         people: of the frame.
         skeleton: of the people; one without shoulders, hips and knees describes nobody.
     """
-    index = {name: position for position, name in enumerate(skeleton.keypoints)}
-    if not people or not {*CORNERS, *sum(THIGHS, ())} <= index.keys():
+    corners, hips, knees = _indices(skeleton.keypoints)
+    if not people or not corners:
         return list(people)
     keypoints = np.array([person.keypoints for person in people], np.float64)
     scores = np.array([person.scores for person in people], np.float64)
-    sure: NDArray[np.bool_] = (scores >= MIN_SCORE) & np.asarray(np.isfinite(keypoints).all(axis=-1))
+    sure: NDArray[np.bool_] = (scores >= MIN_SCORE) & np.isfinite(keypoints).all(axis=-1)
     keypoints = np.where(sure[..., None], keypoints, 0.0)
-    corners = [index[name] for name in CORNERS]
-    descriptors = np.zeros((len(people), *APPEARANCE_SHAPE), np.float32)
-    descriptors[:, 0] = _histograms(
-        image, _torso_grid(keypoints[:, corners]), np.all(sure[:, corners], axis=1)
-    )
-    thighs = []
-    for hip, knee in THIGHS:
-        ends = [index[hip], index[knee]]
-        first, last = keypoints[:, ends[0], None], keypoints[:, ends[1], None]
-        places = first + (last - first) * THIGH_AT[:, None]
-        thighs.append(np.where(np.all(sure[:, ends], axis=1)[:, None, None], places, -1.0))
-    shown = np.any(sure[:, [index[hip] for hip, _ in THIGHS]], axis=1)
-    descriptors[:, 1] = _histograms(image, np.concatenate(thighs, axis=1), shown)
+    first, last = keypoints[:, hips, None], keypoints[:, knees, None]
+    thighs = first + (last - first) * THIGH_AT[:, None]
+    places = np.concatenate([_torso_grid(keypoints[:, corners]), thighs.reshape(len(people), -1, 2)], axis=1)
+    parts = [sure[:, corners].all(axis=1, keepdims=True), sure[:, hips] & sure[:, knees]]
+    shown = np.repeat(np.concatenate(parts, axis=1), [ALONG.size, THIGH_AT.size, THIGH_AT.size], axis=1)
+    descriptors = _histograms(image, places, shown)
     return [
         replace(person, appearance=descriptor if descriptor.any() else None)
         for person, descriptor in zip(people, descriptors, strict=True)
     ]
+
+
+@cache
+def _indices(keypoints: tuple[str, ...]) -> tuple[list[int], list[int], list[int]]:
+    """Return the indices of `CORNERS`, of the hips and of the knees; none at all where one is lacking."""
+    index = {name: position for position, name in enumerate(keypoints)}
+    if not {*CORNERS, *sum(THIGHS, ())} <= index.keys():
+        return [], [], []
+    hips, knees = zip(*THIGHS, strict=True)
+    return [index[name] for name in CORNERS], [index[name] for name in hips], [index[name] for name in knees]
 
 
 def _torso_grid(corners: np.ndarray) -> np.ndarray:
@@ -74,24 +83,32 @@ def _torso_grid(corners: np.ndarray) -> np.ndarray:
 
 
 def _histograms(image: Image, places: np.ndarray, shown: np.ndarray) -> Float:
-    """Count the colours at (N, S, 2) frame px: (N, 24), of norm 1, or 0 where not `shown` or outside."""
-    count, samples = places.shape[:2]
+    """Count the colours of both regions.
+
+    Args:
+        image: (H, W, 3) uint8 BGR, the frame.
+        places: (N, S, 2) frame px, `SAMPLES` of the torso and of the thighs.
+        shown: (N, S) which of them count.
+
+    Returns:
+        (N, 2, 24), each region of norm 1, or 0 where less than a quarter of it is shown inside the frame.
+    """
     height, width = image.shape[:2]
-    column, row = np.rint(places).astype(np.intp).reshape(-1, 2).T
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height) & np.repeat(shown, samples)
-    colours = image[np.where(inside, row, 0), np.where(inside, column, 0)]
-    lab = cv2.cvtColor(colours[:, None], cv2.COLOR_BGR2LAB)[:, 0].astype(np.float64)
-    lightness = lab[:, :1] * ((BINS - 1) / 255.0)
-    chroma = (lab[:, 1:] - 128.0) / CHROMA_STEP + (BINS - 1) / 2
-    level = np.clip(np.concatenate([lightness, chroma], axis=1), 0.0, BINS - 1)
-    low = np.minimum(level.astype(np.intp), BINS - 2)
-    share = level - low
-    cell = np.repeat(np.arange(count), samples)[:, None] * (3 * BINS) + np.arange(3) * BINS + low
-    weight = np.broadcast_to(inside[:, None], cell.shape)
-    size = count * 3 * BINS
-    total = np.bincount(cell.ravel(), (weight * (1 - share)).ravel(), minlength=size)
-    total += np.bincount(cell.ravel() + 1, (weight * share).ravel(), minlength=size)
-    total = np.sqrt(total.reshape(count, -1))
-    enough = inside.reshape(count, samples).sum(axis=1) >= samples / 4
-    norm = np.linalg.norm(total, axis=1, keepdims=True)
-    return np.where(enough[:, None], total / np.maximum(norm, 1e-9), 0.0).astype(np.float32)
+    places = np.rint(places).astype(np.intp)
+    column, row = places[..., 0], places[..., 1]
+    inside = shown & (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    total = np.zeros((len(places), *APPEARANCE_SHAPE))
+    if inside.any():
+        colours = image[row[inside], column[inside]]
+        level = LEVEL[[0, 1, 2], cv2.cvtColor(colours[:, None], cv2.COLOR_BGR2LAB)[:, 0]]
+        low = np.minimum(level.astype(np.intp), BINS - 2)
+        share = level - low
+        region = 2 * np.arange(len(places))[:, None] + np.repeat([0, 1], SAMPLES)
+        cell = (region[inside][:, None] * (3 * BINS) + BINS * np.arange(3) + low).ravel()
+        counts = np.bincount(cell, (1 - share).ravel(), minlength=total.size)
+        counts += np.bincount(cell + 1, share.ravel(), minlength=total.size)
+        total = np.sqrt(counts.reshape(total.shape))
+    seen = np.add.reduceat(inside, [0, SAMPLES[0]], axis=1, dtype=np.intp)
+    enough = seen >= np.array(SAMPLES) / 4
+    norm = np.linalg.norm(total, axis=-1, keepdims=True)
+    return np.where(enough[..., None], total / np.maximum(norm, 1e-9), 0.0).astype(np.float32)
