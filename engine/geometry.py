@@ -189,7 +189,8 @@ def pose_bbox(keypoints: ArrayLike, valid: ArrayLike, margin: float = 0.1) -> Ar
 def bbox_iou(first: ArrayLike, second: ArrayLike) -> Array:
     """Return the (N, M) intersection over union of (N, 4) and (M, 4) xyxy boxes."""
     a, b = np.asarray(first, np.float64).reshape(-1, 1, 4), np.asarray(second, np.float64).reshape(1, -1, 4)
-    overlap = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None)
-    intersection = overlap.prod(axis=-1)
-    areas = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1)
-    return intersection / np.maximum(areas - intersection, 1e-9)
+    overlap = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0)
+    intersection = overlap[..., 0] * overlap[..., 1]
+    first_sides, second_sides = a[..., 2:] - a[..., :2], b[..., 2:] - b[..., :2]
+    areas = first_sides[..., 0] * first_sides[..., 1] + second_sides[..., 0] * second_sides[..., 1]
+    return np.asarray(intersection / np.maximum(areas - intersection, 1e-9))

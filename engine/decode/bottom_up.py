@@ -256,24 +256,25 @@ def fill_gaps(people: Float, peaks: Peaks, *, tag_threshold: float) -> Float:
     low = np.where(found[..., None], people[:, :, :2], np.inf).min(axis=1)
     high = np.where(found[..., None], people[:, :, :2], -np.inf).max(axis=1)
     reach = FILL_REACH * (high - low).max(axis=1, keepdims=True)
-    for keypoint in np.flatnonzero(~found.all(axis=0)):
-        missing = np.flatnonzero(~found[:, keypoint])
-        taken = people[found[:, keypoint], keypoint, :2]
-        places, scores = peaks.positions[keypoint], peaks.scores[keypoint]
-        free = (scores > 0) & ~(places[:, None] == taken[None]).all(axis=2).any(axis=1)
-        if not free.any():
-            continue
-        places, scores, tags = places[free], scores[free], peaks.tags[keypoint][free]
-        distance = tag_distances(tags, means[missing])
-        near = (places[:, None] >= (low - reach)[missing]) & (places[:, None] <= (high + reach)[missing])
-        distance[~near.all(axis=2)] = np.inf
-        owner = assign_pairs(
-            pairing_costs(distance, scores, tag_threshold, use_scores=False, gate=True),
-            distance < tag_threshold,
+    # From here on (K, M, P): every peak beside every person.
+    x, y = peaks.positions[..., 0, None], peaks.positions[..., 1, None]
+    same = (x == people[:, :, 0].T[:, None]) & (y == people[:, :, 1].T[:, None])
+    free = (peaks.scores > 0) & ~(same & found.T[:, None]).any(axis=2)
+    (left, top), (right, bottom) = (low - reach).T, (high + reach).T
+    near = (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
+    distance = np.where(near, tag_distances(peaks.tags, means), np.inf)
+    allowed = distance < tag_threshold
+    fits = (allowed & free[..., None] & ~found.T[:, None]).any(axis=(1, 2))
+    entries = np.concatenate([peaks.positions, peaks.scores[..., None], peaks.tags], axis=2)
+    for keypoint in np.flatnonzero(fits):
+        missing, candidates = np.flatnonzero(~found[:, keypoint]), np.flatnonzero(free[keypoint])
+        pairs = keypoint, candidates[:, None], missing
+        cost = pairing_costs(
+            distance[pairs], peaks.scores[keypoint, candidates], tag_threshold, use_scores=False, gate=True
         )
+        owner = assign_pairs(cost, allowed[pairs])
         kept = owner >= 0
-        entries = np.concatenate([places, scores[:, None], tags], axis=1)
-        filled[missing[owner[kept]], keypoint] = entries[kept]
+        filled[missing[owner[kept]], keypoint] = entries[keypoint, candidates[kept]]
     return filled
 
 

@@ -152,15 +152,16 @@ def group_peaks(
     """
     keypoints, _, length = peaks.tags.shape
     entries = np.concatenate([peaks.positions, peaks.scores[..., None], peaks.tags], axis=2)
-    total = int((peaks.scores > min_peak_score).sum())
+    present = peaks.scores > min_peak_score
+    total = int(present.sum())
     people = np.zeros((total, keypoints, 3 + length), np.float32)
     sums, counts = np.zeros((total, length), np.float32), np.zeros((total, 1), np.float32)
     founded: dict[float, int] = {}
     for keypoint in grouping_order(keypoints) if order is None else order:
-        present = peaks.scores[keypoint] > min_peak_score
-        if not present.any():
+        candidates = entries[keypoint][present[keypoint]]
+        if not len(candidates):
             continue
-        candidates, tags = entries[keypoint, present], peaks.tags[keypoint, present]
+        tags = candidates[:, 3:]
         matched = min(len(founded), max_people)
         if matched and ignore_too_much and matched == max_people:
             continue
@@ -193,9 +194,9 @@ def grouping_order(keypoints: int) -> tuple[int, ...]:
 
 
 def tag_distances(tags: Float, means: Float) -> NDArray[np.float64]:
-    """Return the (n, P) L2 distances of (n, L) tags from (P, L) means."""
-    gaps = tags[:, None].astype(np.float64) - means[None]
-    distances: NDArray[np.float64] = np.sqrt((gaps * gaps).sum(axis=2))
+    """Return the (..., P) L2 distances of (..., L) tags from (P, L) means."""
+    gaps = tags[..., None, :].astype(np.float64) - means
+    distances: NDArray[np.float64] = np.sqrt((gaps * gaps).sum(axis=-1))
     return distances
 
 
@@ -246,14 +247,15 @@ def _is_first_of_plateau(
     heatmaps: Float, channel: Index, y: Index, x: Index, reach: int
 ) -> NDArray[np.bool_]:
     """Return for each peak whether no earlier px (C order) of its square is as high as it is."""
-    scores = heatmaps[channel, y, x]
-    width = heatmaps.shape[2]
+    height, width = heatmaps.shape[1:]
     square = [(dy, dx) for dy in range(-reach, 1) for dx in range(-reach, reach + 1)]
-    steps = np.array(square[: square.index((0, 0))]).reshape(-1, 2)
-    rows, columns = y[:, None] + steps[:, 0], x[:, None] + steps[:, 1]
-    inside = (rows >= 0) & (columns >= 0) & (columns < width)
-    values = heatmaps[channel[:, None], rows.clip(0), columns.clip(0, width - 1)]
-    first: NDArray[np.bool_] = ~(inside & (values == scores[:, None])).any(axis=1)
+    down, across = np.array(square[: square.index((0, 0))], np.intp).reshape(-1, 2).T
+    px, heights = (channel * height + y) * width + x, heatmaps.reshape(-1)
+    # What lies beyond the left or right side is a px of another row, and does not count.
+    earlier = heights[np.maximum(px[:, None] + (down * width + across), 0)]
+    columns = x[:, None] + across
+    inside = (y[:, None] + down >= 0) & (columns >= 0) & (columns < width)
+    first: NDArray[np.bool_] = ~(inside & (earlier == heights[px][:, None])).any(axis=1)
     return first
 
 

@@ -188,8 +188,8 @@ def _newton_step(dx: NDArray, dy: NDArray, dxx: NDArray, dyy: NDArray, dxy: NDAr
     determinant = dxx * dyy - dxy * dxy
     regular = determinant != 0
     divisor = np.where(regular, determinant, 1)
-    step = np.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], axis=1) / divisor[:, None]
-    return cast(Float, np.where(regular[:, None] & np.isfinite(step), step, 0).astype(np.float32))
+    step = np.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy]) / divisor
+    return np.where(regular & np.isfinite(step), step, 0).astype(np.float32).T
 
 
 @lru_cache(maxsize=16)
@@ -231,23 +231,30 @@ def _blurred_windows(
     reach = np.arange(-2 - radius, 3 + radius)
     columns, rows = peaks[:, :1] + reach, peaks[:, 1:] + reach
     inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
-    values = heatmaps[
-        channels[:, None, None],
-        rows.clip(0, height - 1)[:, :, None],
-        columns.clip(0, width - 1)[:, None, :],
-    ]
-    windows = weights @ np.where(inside, values, np.float32(0)) @ weights.T
+    starts = (channels[:, None] * height + _within(rows, height)) * width
+    values = heatmaps.reshape(-1).take(starts[:, :, None] + _within(columns, width)[:, None, :])
+    # Many small products with a transposed view take twice as long.
+    windows = weights @ np.where(inside, values, np.float32(0)) @ np.ascontiguousarray(weights.T)
     near = np.arange(-2, 3)
-    x, y = (peaks[:, :1] + near).clip(0, width - 1), (peaks[:, 1:] + near).clip(0, height - 1)
+    columns, rows = peaks[:, :1] + near, peaks[:, 1:] + near
+    x, y = _within(columns, width), _within(rows, height)
+    if (x != columns).any() or (y != rows).any():
+        index = np.arange(len(peaks))[:, None, None]
+        windows = windows[index, (y - peaks[:, 1:] + 2)[:, :, None], (x - peaks[:, :1] + 2)[:, None, :]]
     peak_values = heatmaps[channels, peaks[:, 1], peaks[:, 0]]
-    index = np.arange(len(peaks))[:, None, None]
-    windows = windows[index, (y - peaks[:, 1:] + 2)[:, :, None], (x - peaks[:, :1] + 2)[:, None, :]]
     unsure = ~(windows.min(axis=(1, 2)) > floor) | ~(peak_values < ceiling)
-    for channel in np.unique(channels[unsure]):
-        whole = _blur_whole(heatmaps[channel], radius)
-        mine = unsure & (channels == channel)
-        windows[mine] = whole[y[mine][:, :, None], x[mine][:, None, :]]
+    if unsure.any():
+        for channel in np.unique(channels[unsure]):
+            whole = _blur_whole(heatmaps[channel], radius)
+            mine = unsure & (channels == channel)
+            windows[mine] = whole[y[mine][:, :, None], x[mine][:, None, :]]
     return cast(Float, windows.clip(np.float32(floor), np.float32(ceiling)))
+
+
+def _within(places: Index, side: int) -> Index:
+    """Return places moved into 0 .. side - 1; on few numbers `clip` takes several times as long."""
+    moved: Index = np.minimum(np.maximum(places, 0), side - 1)
+    return moved
 
 
 def _blur_whole(heatmap: Float, radius: int) -> Float:

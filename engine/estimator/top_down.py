@@ -77,7 +77,8 @@ class TopDownEstimator(Generic[NetworkT]):
 
     def _person(self, keypoints: Float, scores: Float) -> Person:
         valid = scores >= self.min_keypoint_score
-        score = float(scores[valid].sum() / max(valid.sum(), len(scores) / 2))
-        if valid.sum() < 2:
+        count = valid.sum()
+        score = float(scores[valid].sum() / max(count, len(scores) / 2))
+        if count < 2:
             valid = np.ones_like(valid)
         return Person(keypoints, scores, pose_bbox(keypoints, valid).astype(np.float32), score)

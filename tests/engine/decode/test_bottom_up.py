@@ -4,12 +4,13 @@ import pytest
 from engine.decode.bottom_up import (
     assemble_people,
     decode_bottom_up,
+    fill_gaps,
     known_places,
     merge_heatmaps,
     score_people,
     stack_tags,
 )
-from engine.decode.grouping import find_peaks
+from engine.decode.grouping import Peaks, find_peaks
 from engine.decode.peaks import refine_peaks
 from engine.decode.published import parse_people
 from engine.errors import ModelFileError
@@ -120,6 +121,27 @@ def test_a_gap_is_not_filled_with_the_peak_of_another_person(make_spec, make_cro
     crowd = make_crowd(truth, heights)
     people = decode_bottom_up(crowd.outputs, IDENTITY, crowd.input_size, make_spec("bottom-up"))
     assert sorted(person.scores[10] > 0 for person in people) == [False, True]
+
+
+def test_a_gap_is_filled_neither_from_afar_nor_with_a_peak_that_somebody_has():
+    taken, far, weak = [15, 12, 0.9, 0.1], [40, 10, 0.5, 0.0], [12, 13, 0.02, 0.3]
+    people = np.array(
+        [
+            [[10, 10, 0.9, 0.0], [14, 10, 0.9, 0.0], [0, 0, 0, 0]],
+            [[20, 10, 0.9, 0.1], [24, 10, 0.9, 0.1], taken],
+        ],
+        np.float32,
+    )
+
+    def fill(*third):
+        entries = np.zeros((3, 3, 4), np.float32)
+        entries[:2, :2], entries[2, : len(third)] = people[:, :2].transpose(1, 0, 2), third
+        return fill_gaps(people, Peaks(entries[..., :2], entries[..., 2], entries[..., 3:]), tag_threshold=1)
+
+    np.testing.assert_array_equal(fill(taken, far), people)
+    filled = fill(taken, far, weak)
+    np.testing.assert_array_equal(filled[0, 2], np.array(weak, np.float32))
+    np.testing.assert_array_equal(filled[1], people[1])
 
 
 def test_scraps_are_no_people(make_spec, make_crowd):

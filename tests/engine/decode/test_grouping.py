@@ -118,6 +118,13 @@ def test_a_flat_top_gives_one_peak_or_all_its_pixels():
     assert (find_peaks(maps, maps).scores > 0).sum() == 5
 
 
+def test_px_at_opposite_sides_are_no_flat_top_though_neighbours_in_memory():
+    maps = np.zeros((2, 16, 16), np.float32)
+    places = [(0, 0, 0), (0, 4, 15), (0, 5, 0), (0, 15, 15), (1, 0, 0)]
+    maps[tuple(np.transpose(places))] = 0.5
+    assert (find_peaks(maps, maps, keep_plateaus=False).scores > 0).sum() == len(places)
+
+
 def test_the_strongest_peaks_are_kept_in_order():
     maps = np.zeros((2, 32, 32), np.float32)
     maps[0, 4, 4], maps[0, 4, 20], maps[0, 20, 4], maps[1, 3, 3] = 0.3, 0.9, 0.6, 0.2
