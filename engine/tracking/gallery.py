@@ -17,10 +17,16 @@ Array = NDArray[np.float64]
 
 STRANGER, ALIKE = 0.75, 0.95
 """Clothes less alike than the first are a stranger's, those more alike than the second surely the same."""
-ENOUGH = 0.45
-"""What clothes and place together must say, of 1, before somebody is given an old id."""
+ENOUGH, ENOUGH_INSIDE = 0.45, 0.05
+"""What clothes and place together must say, of 1, before somebody is given an old id. The second counts for
+who was lost in the middle of the frame, and who comes up there: nobody leaves or enters in the middle."""
 CLEARLY = 0.1
-"""How much more they must say for one of the gone than for any other: else nobody is recognised."""
+"""How much more they must say for one of the gone than for any other, or twice as much: else nobody is
+recognised."""
+SIDE, FOOT = 1.0, 0.75
+"""People leave at the sides and the foot of the frame: its middle begins so many person sizes from them,"""
+STEPS_S = 0.5
+"""and somebody is in the middle who is there before or after so many seconds too."""
 NEAR = 1.0
 """Within so many person sizes of where somebody is expected the place raises no doubt,"""
 REACH = 1.5
@@ -36,7 +42,7 @@ class Gone:
     track_id: of the person. born_s, gone_s: when the track began and was seen last. appearance: (R, A) the
     clothes. place: (2,) centre, frame px, when last seen; velocity: (2,) px/s then; size: px.
     seen_for_s: how long in all. twin: whether the track was dropped as the second one of somebody who has an
-    older one, and so may be nobody.
+    older one, and so may be nobody. inside: whether last seen in the middle of the frame, see `in_middle`.
     """
 
     track_id: int
@@ -48,6 +54,7 @@ class Gone:
     size: float
     seen_for_s: float = 0.0
     twin: bool = False
+    inside: bool = False
 
 
 class Gallery:
@@ -85,7 +92,12 @@ class Gallery:
 
 
 def recognise(
-    gone: Sequence[Gone], appearance: Array, places: Array, sizes: Array, time_s: float
+    gone: Sequence[Gone],
+    appearance: Array,
+    places: Array,
+    sizes: Array,
+    time_s: float,
+    inside: NDArray[np.bool_] | None = None,
 ) -> list[tuple[int, int]]:
     """Return who of the gone is back as which newcomer: pairs (index of gone, newcomer), each at most once.
 
@@ -95,13 +107,38 @@ def recognise(
         places: (M, 2) frame px, their centres.
         sizes: (M,) px, their sizes.
         time_s: now.
+        inside: (M,) who of them came up in the middle of the frame, see `in_middle`; None for nobody.
     """
     if not gone or not len(appearance):
         return []
     evidence = likelihood(gone, appearance, places, sizes, time_s)
-    pairs = assign(evidence, ENOUGH, np.ones(len(gone)))
+    came_inside = np.zeros(len(appearance), bool) if inside is None else inside
+    unexplained = np.array([person.inside for person in gone])[:, None] & came_inside
+    enough = evidence >= np.where(unexplained, ENOUGH_INSIDE, ENOUGH)
+    pairs = assign(np.where(enough, evidence, 0.0), ENOUGH_INSIDE, np.ones(len(gone)))
     twins = np.array([person.twin for person in gone])
     return [pair for pair in pairs if _is_clear(evidence, twins, *pair)]
+
+
+def in_middle(
+    places: Array, velocity: Array, sizes: Array, frame_size: tuple[int, int] | None, steps_s: float
+) -> NDArray[np.bool_]:
+    """(M,) who is in the middle of the frame, now and `steps_s` from now, where nobody enters or leaves it.
+
+    Args:
+        places: (M, 2) frame px, centres of people.
+        velocity: (M, 2) px/s.
+        sizes: (M,) px.
+        frame_size: (height, width) px; None where unknown: nobody is in the middle then.
+        steps_s: seconds; below 0 they are before now.
+    """
+    if frame_size is None:
+        return np.zeros(len(places), bool)
+    height, width = frame_size
+    both = np.stack([places, places + steps_s * velocity])
+    x, y = both[..., 0], both[..., 1]
+    within = (x >= SIDE * sizes) & (x <= width - SIDE * sizes) & (y <= height - FOOT * sizes)
+    return np.asarray(within.all(axis=0))
 
 
 def likelihood(gone: Sequence[Gone], appearance: Array, places: Array, sizes: Array, time_s: float) -> Array:
@@ -128,4 +165,5 @@ def _is_clear(evidence: Array, twins: NDArray[np.bool_], row: int, column: int) 
     """Whether none of the others is nearly as likely to be this newcomer; beside people, twins are none."""
     rivals = (np.arange(len(twins)) != row) & ~(twins & ~twins[row])
     others = evidence[rivals, column]
-    return not len(others) or bool(evidence[row, column] >= others.max() + CLEARLY)
+    own = float(evidence[row, column])
+    return not len(others) or bool(own >= others.max() + min(CLEARLY, own / 2))

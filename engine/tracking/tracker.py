@@ -33,7 +33,7 @@ from engine.tracking.evidence import (
     learn,
     merge_lost,
 )
-from engine.tracking.gallery import Gallery, Gone, recognise
+from engine.tracking.gallery import STEPS_S, Gallery, Gone, in_middle, recognise
 from engine.tracking.kalman import Array, KeypointFilters, Mask
 from engine.tracking.observed import Observed, pose_boxes, stack_people
 from engine.tracking.oks import shared_oks
@@ -92,6 +92,7 @@ class Tracker:
         self._gallery = Gallery()
         self._last_id = 0
         self._time_s: float | None = None
+        self._frame_size: tuple[int, int] | None = None
         self._has_finder = False
 
     def change_settings(self, settings: TrackerSettings) -> None:
@@ -132,7 +133,7 @@ class Tracker:
             ValueError: a person has another number of keypoints than the skeleton, or an impossible box.
         """
         dt = self._step_to(time_s)
-        self._time_s = time_s
+        self._time_s, self._frame_size = time_s, frame_size
         if camera is not None:
             self._move(camera)
         seen = stack_people(people, self.skeleton, self.settings.smoothing.min_keypoint_score)
@@ -333,7 +334,9 @@ class Tracker:
         rows = rows[~waits]
         if gone and rows.size:
             places = (boxes[rows, :2] + boxes[rows, 2:]) / 2
-            pairs = recognise(gone, tracks.appearance[rows], places, tracks.size[rows], time_s)
+            sizes, velocity = tracks.size[rows], self._filters.body_velocity[rows]
+            inside = in_middle(places, velocity, sizes, self._frame_size, -STEPS_S)
+            pairs = recognise(gone, tracks.appearance[rows], places, sizes, time_s, inside)
             for index, place in pairs:
                 old, row = gone[index], rows[place]
                 # A row of the same id goes with the next clean-up: its person is this one.
@@ -350,16 +353,19 @@ class Tracker:
         tracks, filters = self._tracks, self._filters
         box = pose_boxes(filters.motion.position[row : row + 1], self._known()[row : row + 1])[0]
         unseen_s, velocity = float(tracks.unseen_s[row]), filters.body_velocity[row].copy()
+        place, size = (box[:2] + box[2:]) / 2 - velocity * unseen_s, float(tracks.size[row])
+        inside = in_middle(place[None], velocity[None], np.array([size]), self._frame_size, STEPS_S)
         return Gone(
             track_id=int(tracks.track_id[row]),
             born_s=float(tracks.born_s[row]),
             seen_for_s=float(tracks.seen_for_s[row]),
             gone_s=time_s - unseen_s,
             appearance=tracks.appearance[row].copy(),
-            place=(box[:2] + box[2:]) / 2 - velocity * unseen_s,
+            place=place,
             velocity=velocity,
-            size=float(tracks.size[row]),
+            size=size,
             twin=bool(tracks.twin[row] >= TWIN_FINDS),
+            inside=bool(inside[0]),
         )
 
     def _forget(self, time_s: float) -> None:

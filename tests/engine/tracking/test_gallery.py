@@ -9,7 +9,7 @@ import pytest
 from engine.settings import TrackerSettings
 from engine.skeleton import COCO17
 from engine.structures import APPEARANCE_SHAPE, Person
-from engine.tracking.gallery import Gallery, Gone, recognise
+from engine.tracking.gallery import STEPS_S, Gallery, Gone, in_middle, recognise
 from engine.tracking.tracker import Tracker
 
 
@@ -136,3 +136,46 @@ def test_a_false_find_seen_now_and_then_is_not_shown_in_between(tracker, dressed
         shown += [(index, len(tracker.update(people, index / 30)))]
     assert all(count == 0 for index, count in shown if index > 5 and index % 5)
     assert any(count for index, count in shown if index % 5 == 0)
+
+
+def faded(colour: int, share: float) -> np.ndarray:
+    """Clothes of one colour in other light: alike by `share` in each region."""
+    appearance = clothes(colour).astype(float) * share
+    appearance[:, -1] = np.sqrt(1 - share**2)
+    return appearance
+
+
+@pytest.mark.parametrize(("lost_inside", "came_inside"), [(True, True), (True, False), (False, True)])
+def test_who_vanished_in_the_middle_may_come_up_there_in_another_light(
+    lost_inside: bool, came_inside: bool
+) -> None:
+    one = replace(gone(3, 0), inside=lost_inside)
+    place, size = np.array([[500.0, 450.0]]), np.array([170.0])
+    found = recognise([one], faded(0, 0.8)[None], place, size, 2.0, np.array([came_inside]))
+    assert bool(found) == (lost_inside and came_inside)
+
+
+def test_a_stranger_is_not_recognised_in_the_middle_either() -> None:
+    one = replace(gone(3, 0), inside=True)
+    place, size = np.array([[500.0, 450.0]]), np.array([170.0])
+    assert not recognise([one], faded(0, 0.7)[None], place, size, 2.0, np.array([True]))
+
+
+@pytest.mark.parametrize(
+    ("place", "velocity", "expected"),
+    [
+        ((640.0, 400.0), (0.0, 0.0), True),
+        ((640.0, 20.0), (0.0, 0.0), True),  # Nobody leaves through the sky.
+        ((90.0, 400.0), (0.0, 0.0), False),
+        ((1200.0, 400.0), (0.0, 0.0), False),
+        ((640.0, 650.0), (0.0, 0.0), False),
+        ((1000.0, 400.0), (500.0, 0.0), False),
+        ((1000.0, 400.0), (-500.0, 0.0), True),
+    ],
+)
+def test_the_middle_is_where_nobody_is_about_to_leave(
+    place: tuple[float, float], velocity: tuple[float, float], expected: bool
+) -> None:
+    answer = in_middle(np.array([place]), np.array([velocity]), np.array([100.0]), (720, 1280), STEPS_S)
+    assert answer.tolist() == [expected]
+    assert not in_middle(np.array([place]), np.array([velocity]), np.array([100.0]), None, STEPS_S)[0]
