@@ -169,7 +169,7 @@ class Tracker:
         if self._time_s is None:
             return []
         dt = 0.0 if time_s == self._time_s else self._step_to(time_s)
-        position = self._filters.forecast(dt).position
+        position = self._filters.forecast_position(dt)
         if camera is not None:
             position = position @ camera[:, :2].T + camera[:, 2]
         boxes = pose_boxes(position, self._known())
@@ -196,7 +196,7 @@ class Tracker:
         return np.where(known.any(axis=1, keepdims=True), known, np.isfinite(unseen_s))
 
     def _expect(self, dt: float) -> Expected:
-        position, known = self._filters.forecast(dt).position, self._known()
+        position, known = self._filters.forecast_position(dt), self._known()
         return Expected(position, known, pose_boxes(position, known))
 
     def _move(self, camera: Array) -> None:
@@ -249,6 +249,8 @@ class Tracker:
 
         A crop once led astray yields a garbled pose, whose box is the next crop: it would stay so.
         """
+        if not second_view.any():
+            return
         free = np.setdiff1d(np.flatnonzero(seen.found > 0), found)
         for row in np.flatnonzero((found >= 0) & second_view[:, free].any(axis=1)):
             views = [index for index in free[second_view[row, free]] if index not in found]
