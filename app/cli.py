@@ -150,7 +150,7 @@ def track(
     fps: options.Fps = 30.0,
     stills: options.Stills = False,
     decoder: options.Decoder = "software",
-    max_people: options.MaxPeople = 30,
+    max_people: options.MaxPeople = None,
     jobs: options.Jobs = 0,
     resume: options.Resume = False,
     ray: options.Ray = "",
@@ -192,8 +192,8 @@ def track(
             "precision": precision,
             "threads": threads,
             "find_interval_s": find_interval,
-            "max_people": max_people,
             "smoothing": {"method": smoothing, **given},
+            **({} if max_people is None else {"max_people": max_people}),
         }
     )
     batch = BatchOptions(

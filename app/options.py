@@ -185,7 +185,9 @@ Resume = Annotated[
         help="Skip what is done, by content, settings and models; do again what was begun or is of others.",
     ),
 ]
-MaxPeople = Annotated[int, typer.Option(min=1, help="At most this many people per frame.")]
+MaxPeople = Annotated[
+    int | None, typer.Option(min=1, help="At most this many people per frame; 30 unless given.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist already.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Verbose = Annotated[

@@ -492,9 +492,7 @@ def test_the_command_line_and_the_queue_skip_what_the_other_has_done(
     asked = ("--offline", "--fill-gap", "0.2", "--format", "coco,csv-long", "--raw", "-q")
     assert track(pair[0], *asked).exit_code == 0
     write = WriteOptions(raw=True, offline=True, formats=("csv-long", "coco"))
-    # The command line gives the tracker the estimator's limit, which the settings have apart.
     settings = queue.options.settings
-    settings = settings.model_copy(update={"tracker": settings.tracker.model_copy(update={"max_people": 30})})
     queue.set_options(QueueOptions(settings, queue.options.out, write, fill_gap_s=0.2, skip_done=True))
     first, second = do(queue, *pair)
     assert first.state == "done", first.message
