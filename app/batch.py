@@ -10,22 +10,22 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from app.batch_choice import choose_jobs, with_choice, with_earlier
 from app.batch_report import BatchReport
-from app.batch_task import Models, Outcome, Recipe, Task, done_before, track_task
+from app.batch_task import Models, Outcome, Task, ask_recipe, done_before, track_task
 from app.console import say
 from app.extra_files import check_formats, refuse_clashes
 from app.folder_lock import only_batch_in
 from app.inputs import TrackInput, count_bytes, expand_inputs, set_apart
 from app.outputs import OutputPaths, check_inputs_kept, clear_parts, output_paths, prepare_folder
-from app.progress import SECOND_SHARE, SECOND_SHARE_WITH_VIDEO, Reporter, make_reporter
+from app.progress import Reporter, make_reporter, second_share
 from app.recording import AfterHook, ResultHook, WriteOptions
-from app.resume import Found, Request, look_for_results, make_request, tell_changes
+from app.resume import Found, look_for_results, tell_changes
 from app.second_pass import Step
 from app.workers import run_in_workers
 from engine.errors import SourceError, UsageError
@@ -148,16 +148,16 @@ class _Batch:
     ) -> None:
         self._options, self._console, self._reporter, self._quiet = options, console, reporter, quiet
         self._names = names
-        self._recipe = Recipe(
-            settings=options.settings,
-            asked=options.settings,
-            request=_request(options),
-            write=options.write,
+        self._recipe = ask_recipe(
+            options.settings,
+            options.write,
             fps=options.fps,
             stills=options.stills,
             decoder=options.decoder,
-            after=_after_hooks(options),
+            plots=options.plots,
+            after=options.after,
         )
+        self._second_share = second_share(offline=options.write.offline, video=options.video)
         self._earlier: Mapping[str, object] | None = None
         self._replaced: list[Found] = []
         self.report = BatchReport(options.out, names)
@@ -193,7 +193,7 @@ class _Batch:
             self._run_on_cluster(tasks, sizes, stop)
             return
         jobs = 1 if on_result else choose_jobs(self._options.jobs, self._recipe, sizes.values())
-        self._reporter.expect(sizes, second_share=_second_share(self._options))
+        self._reporter.expect(sizes, second_share=self._second_share)
         pipeline: Pipeline | None = None
         if self._earlier is None:
             self._recipe, pipeline = with_choice(self._recipe, tasks, jobs)
@@ -224,7 +224,7 @@ class _Batch:
 
         if self._earlier is not None:
             self._recipe = with_earlier(self._recipe, self._earlier)
-        self._reporter.expect(sizes, second_share=_second_share(self._options))
+        self._reporter.expect(sizes, second_share=self._second_share)
         run_on_cluster(tasks, self._recipe, self._options.ray, self, stop)
 
     def begin(self, task: Task, total: int | None) -> None:
@@ -314,43 +314,10 @@ class _OneByOne:
         self._batch.second_pass(self._task, step, share)
 
 
-def _request(options: BatchOptions) -> Request:
-    write = replace(options.write, overwrite=False)
-    return make_request(
-        options.settings,
-        {
-            "raw": write.raw,
-            "keep_empty": write.keep_empty,
-            "long": write.long,
-            "fps": options.fps,
-            "stills": options.stills,
-            "decoder": options.decoder,
-            "formats": sorted(write.formats),
-            "offline": write.offline,
-            "plots": options.plots,
-        },
-    )
-
-
-def _second_share(options: BatchOptions) -> float:
-    """Return what the second pass counts of the work on each input, for the share of the whole."""
-    if not options.write.offline:
-        return 0.0
-    return SECOND_SHARE_WITH_VIDEO if options.video else SECOND_SHARE
-
-
 def _read_skeleton(settings: EstimatorSettings) -> Skeleton:
     """Return the skeleton that comes out, without opening a model."""
     name = settings.bottom_up_model if settings.mode == "bottom-up" else settings.top_down_model
     return read_spec(model_path(name)).skeleton
-
-
-def _after_hooks(options: BatchOptions) -> tuple[AfterHook, ...]:
-    if not options.plots:
-        return tuple(options.after)
-    from app.report.writing import ReportHook
-
-    return (*options.after, ReportHook())
 
 
 def _named(files: Sequence[Path]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from app.inputs import TrackInput
-from app.progress import SECOND_SHARE, SECOND_SHARE_WITH_VIDEO, RateMeter
+from app.progress import RateMeter, second_share
 from app.recording import WriteOptions
 from app.second_pass import Step
 from engine.settings import SmoothingSettings, TrackSettings
@@ -42,9 +42,7 @@ class QueueOptions:
     @property
     def second_share(self) -> float:
         """Of the work on a file, what the second pass counts; 0 where there is none."""
-        if not self.write.offline:
-            return 0.0
-        return SECOND_SHARE_WITH_VIDEO if self.video else SECOND_SHARE
+        return second_share(offline=self.write.offline, video=self.video)
 
     @property
     def asked_settings(self) -> TrackSettings:

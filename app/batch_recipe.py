@@ -11,12 +11,11 @@ from typing import Any
 
 from app.batch_choice import with_choice, with_earlier
 from app.batch_item import QueueOptions
-from app.batch_task import Models, Recipe, Task
+from app.batch_task import Models, Recipe, Task, ask_recipe
 from app.extra_files import find_extras
 from app.outputs import OutputPaths, find_existing
-from app.recording import AfterHook
 from app.report.canvas import check_plots
-from app.resume import Found, Request, make_request
+from app.resume import Found
 from engine.settings import TrackSettings, VideoDecoder
 from engine.sinks.formats import parse_formats
 
@@ -34,29 +33,6 @@ def check_packages(options: QueueOptions) -> None:
     parse_formats(options.write.formats)
     if options.plots:
         check_plots()
-
-
-def request_of(options: QueueOptions) -> Request:
-    """Return what is asked for, with the digest that `steadypose track` has for the same options.
-
-    Raises:
-        ModelFileError: no model is called so.
-    """
-    write = options.write
-    return make_request(
-        options.asked_settings,
-        {
-            "raw": write.raw,
-            "keep_empty": write.keep_empty,
-            "long": write.long,
-            "fps": options.fps,
-            "stills": options.stills,
-            "decoder": DECODER,
-            "formats": sorted(write.formats),
-            "offline": write.offline,
-            "plots": options.plots,
-        },
-    )
 
 
 class Workbench:
@@ -78,16 +54,13 @@ class Workbench:
             ModelFileError: no model is called so.
         """
         if self._asked is None or self._asked[0] != options:
-            settings = options.asked_settings
-            recipe = Recipe(
-                settings=settings,
-                asked=settings,
-                request=request_of(options),
-                write=options.write,
+            recipe = ask_recipe(
+                options.asked_settings,
+                options.write,
                 fps=options.fps,
                 stills=options.stills,
                 decoder=DECODER,
-                after=_after_hooks(options),
+                plots=options.plots,
             )
             self._asked = options, recipe
         return self._asked[1]
@@ -138,11 +111,3 @@ def refusal(existing: list[Path], paths: OutputPaths, found: Found, *, skip_done
         f"{names}{more} {verb} already in {paths.csv.parent}{why}; {skip}retry with overwrite, or choose "
         "another output folder"
     )
-
-
-def _after_hooks(options: QueueOptions) -> tuple[AfterHook, ...]:
-    if not options.plots:
-        return ()
-    from app.report.writing import ReportHook
-
-    return (ReportHook(),)

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 from app.inputs import TrackInput
 from app.outputs import OutputPaths
 from app.recording import AfterHook, Extras, FrameReporter, ResultHook, WriteOptions, record
-from app.resume import Request, fingerprint_input
+from app.resume import Request, fingerprint_input, make_request
 from app.second_pass import StepHook
 from app.summary import Summary
 from engine.errors import SourceError, SteadyPoseError
@@ -75,6 +75,47 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     error: str = ""
     files: tuple[Path, ...] = ()
+
+
+def ask_recipe(
+    settings: TrackSettings,
+    write: WriteOptions,
+    *,
+    fps: float = 30.0,
+    stills: bool = False,
+    decoder: VideoDecoder = "software",
+    plots: bool = False,
+    after: Sequence[AfterHook] = (),
+) -> Recipe:
+    """Return a recipe of what is asked for, before anything is chosen; see `Recipe`.
+
+    Args:
+        plots: write the report of each input, with plots, after everything else.
+
+    Raises:
+        ModelFileError: no model is called so.
+    """
+    request = make_request(
+        settings,
+        {
+            "raw": write.raw,
+            "keep_empty": write.keep_empty,
+            "long": write.long,
+            "fps": fps,
+            "stills": stills,
+            "decoder": decoder,
+            "formats": sorted(write.formats),
+            "offline": write.offline,
+            "plots": plots,
+        },
+    )
+    if plots:
+        from app.report.writing import ReportHook
+
+        after = (*after, ReportHook())
+    return Recipe(
+        settings, settings, request, write, fps=fps, stills=stills, decoder=decoder, after=tuple(after)
+    )
 
 
 class Watcher(FrameReporter, Protocol):

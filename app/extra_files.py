@@ -4,7 +4,6 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from glob import escape
 from pathlib import Path
 
 from app.inputs import REPORT_STEM, TrackInput
@@ -12,7 +11,7 @@ from app.report.files import REPORT_SUFFIXES
 from engine import __version__
 from engine.errors import UsageError
 from engine.sinks.csv_file import CsvSink, describe_columns
-from engine.sinks.formats import FORMATS, find_outputs, write_format
+from engine.sinks.formats import FORMATS, find_outputs, find_suffixed, write_format
 from engine.sinks.results_file import ResultsFile
 from engine.sinks.sidecar import Sidecar, SourceRecord, write_sidecar
 from engine.skeleton import Skeleton
@@ -114,12 +113,7 @@ def _suffixes(formats: Iterable[str], *, plots: bool) -> list[str]:
 
 def find_extras(csv: Path, formats: Iterable[str], *, plots: bool = False) -> list[Path]:
     """Return the files and folders of some formats, and of a report, that are there beside a CSV."""
-    stem = stem_of(csv)
-    return [
-        path
-        for suffix in _suffixes(formats, plots=plots)
-        for path in sorted(stem.parent.glob(escape(stem.name) + suffix))
-    ]
+    return find_suffixed(stem_of(csv), _suffixes(formats, plots=plots))
 
 
 def remove_arriving(csv: Path, formats: Iterable[str]) -> None:

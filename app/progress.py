@@ -61,6 +61,18 @@ class Reporter(Protocol):
         ...
 
 
+def second_share(*, offline: bool, video: bool) -> float:
+    """Return what the second pass counts of the work on an input, 0 where there is none.
+
+    Args:
+        offline: there is a second pass.
+        video: which also writes the annotated video.
+    """
+    if not offline:
+        return 0.0
+    return SECOND_SHARE_WITH_VIDEO if video else SECOND_SHARE
+
+
 class RateMeter:
     """Frames per second over the last seconds, so that a slow start is forgotten."""
 

@@ -130,10 +130,14 @@ def parse_formats(texts: Iterable[str]) -> list[str]:
 
 def find_outputs(names: Iterable[str], stem: Path) -> list[Path]:
     """Return the files and folders of some formats that are there already, whatever run they are of."""
+    return find_suffixed(stem, (suffix for name in names for suffix in FORMATS[name].suffixes))
+
+
+def find_suffixed(stem: Path, suffixes: Iterable[str]) -> list[Path]:
+    """Return what is there with a stem's name and a suffix; ``*`` is a track's number, and nothing else."""
     return [
         path
-        for name in names
-        for suffix in FORMATS[name].suffixes
+        for suffix in suffixes
         for path in sorted(stem.parent.glob(escape(stem.name) + suffix))
         if re.fullmatch(re.escape(suffix).replace(r"\*", OF_TRACK), path.name[len(stem.name) :])
     ]

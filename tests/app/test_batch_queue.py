@@ -12,7 +12,7 @@ from typer.testing import Result
 
 from app.batch_item import BatchItem, Job, QueueOptions, sum_up
 from app.batch_queue import BatchQueue
-from app.batch_recipe import Workbench, request_of
+from app.batch_recipe import Workbench
 from app.batch_task import Outcome, Recipe, Task
 from app.recording import WriteOptions
 from app.resume import fingerprint_input
@@ -312,7 +312,7 @@ def write_results(write_stands: Callable[..., Path], tmp_path: Path) -> Callable
     def write(clip: Path, options: QueueOptions, status: str = "complete") -> Path:
         csv_path = write_stands(tmp_path / "out" / f"{clip.stem}.csv", [{1: 100.0}] * 3)
         sidecar_path = csv_path.with_suffix(".json")
-        request = request_of(options)
+        request = Workbench().recipe(options).request
         run = {
             "input": fingerprint_input(clip),
             "request": request.digest,

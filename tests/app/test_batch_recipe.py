@@ -1,14 +1,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from app import batch_recipe
-from app.batch import BatchOptions, _request
 from app.batch_item import QueueOptions
-from app.batch_recipe import Workbench, request_of
+from app.batch_recipe import Workbench
 from app.batch_task import Recipe, Task
 from app.inputs import TrackInput
 from app.outputs import output_paths
@@ -26,23 +24,6 @@ def options(top_down_file: Path, bottom_up_file: Path) -> QueueOptions:
 def task(tmp_path: Path) -> Task:
     item = TrackInput(tmp_path / "clip.mp4", "clip.mp4", "clip")
     return Task(1, item, output_paths(item, tmp_path, video=False), replace=False)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"plots": True, "fps": 12.5},
-        {"stills": True, "write": WriteOptions(keep_empty=True, long=True)},
-        {"write": WriteOptions(raw=True, offline=True, formats=("trc", "coco"))},
-    ],
-)
-def test_the_command_line_asks_in_the_same_words(options: QueueOptions, changes: dict[str, Any]):
-    asked = replace(options, **changes)
-    same = BatchOptions(
-        asked.asked_settings, Path("out"), asked.write, fps=asked.fps, stills=asked.stills, plots=asked.plots
-    )
-    assert request_of(asked) == _request(same)
 
 
 def test_what_is_asked_of_the_second_pass_counts_only_where_there_is_one(options: QueueOptions):
@@ -97,5 +78,5 @@ def test_a_request_is_made_once(options: QueueOptions, monkeypatch: pytest.Monke
     bench = Workbench()
     first = bench.recipe(options)
     make: Callable[..., object] = pytest.fail
-    monkeypatch.setattr(batch_recipe, "request_of", make)
+    monkeypatch.setattr(batch_recipe, "ask_recipe", make)
     assert bench.recipe(replace(options)) is first

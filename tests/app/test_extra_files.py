@@ -225,3 +225,16 @@ def test_tables_beside_results_are_known_by_their_names(tmp_path: Path):
     assert not any(
         is_table_beside(tmp_path / name) for name in ("clip.csv", "other.people.csv", "people.csv")
     )
+
+
+def test_files_of_a_recording_of_a_longer_name_are_not_found(tmp_path: Path) -> None:
+    for name in (
+        "clip.track1.trc",
+        "clip.track2.angles.png",
+        "clip.tracked.track1.trc",
+        "clip.trackless.trc",
+    ):
+        (tmp_path / name).touch()
+    (tmp_path / "clip.tracked.track1.angles.png").touch()
+    found = find_extras(tmp_path / "clip.csv", ["trc"], plots=True)
+    assert [path.name for path in found] == ["clip.track1.trc", "clip.track2.angles.png"]
