@@ -295,6 +295,8 @@ class _Pool:
             worker.begun = True
             self._listener.begin(task, news.total)
         self._listener.advance(task, news.frames, news.people)
+        if news.step is not None:
+            self._listener.second_pass(task, news.step, news.share)
 
     def _refuse(self, worker: _Worker, error: SteadyPoseError) -> None:
         """Do without a worker that cannot do the work; another one takes its input."""

@@ -25,6 +25,7 @@ from app.console import PACKAGES
 from app.machine import package_versions
 from app.outputs import output_paths
 from app.resume import fingerprint_input, make_request, read_sidecar
+from app.second_pass import Step
 from engine import __version__
 from engine.errors import SourceError, SteadyPoseError
 from engine.sinks.sidecar import Sidecar, write_sidecar
@@ -68,7 +69,11 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """How far a worker is. key: of the input it is at, None for none; begun: whether it is open."""
+    """How far a worker is.
+
+    key: of the input it is at, None for none; begun: whether it is open. step, share: of its second pass and
+    how much of that step is done, None where there is none yet.
+    """
 
     key: int | None
     begun: bool
@@ -76,6 +81,8 @@ class News:
     frames: int
     people: int
     log: tuple[LogLine, ...]
+    step: Step | None = None
+    share: float = 0.0
 
 
 class ClusterWorker:
@@ -138,9 +145,9 @@ class ClusterWorker:
         own = self._own(task, sent=sent, send_back=send_back)
         if send_back:
             self._outbox.mkdir(parents=True, exist_ok=True)
-        self._change(key=task.key, begun=False, frames=0, people=0)
+        self._change(key=task.key, begun=False, frames=0, people=0, step=None, share=0.0)
         try:
-            outcome = track_task(own, recipe, self._models, watcher=self, stop=self)
+            outcome = track_task(own, recipe, self._models, watcher=self, stop=self, on_step=self.second_pass)
         except SteadyPoseError as error:
             return Fatal(type(error), str(error))
         finally:
@@ -194,6 +201,10 @@ class ClusterWorker:
     def advance(self, frames: int, people: int) -> None:
         """Take note of its frames."""
         self._change(frames=frames, people=people)
+
+    def second_pass(self, step: Step, share: float) -> None:
+        """Take note of how far the second pass is."""
+        self._change(step=step, share=share)
 
     def add_line(self, line: LogLine) -> None:
         """Keep a line of the log until news are asked for."""

@@ -137,6 +137,12 @@ def folder(tmp_path: Path, clip: Path) -> Path:
     return folder
 
 
+def keep_last_news(worker: ClusterWorker, **values: Any) -> None:
+    """In the place of `ClusterWorker._change`: an input that is over stays the one at hand."""
+    if values != {"key": None}:
+        worker._now = replace(worker._now, **values)
+
+
 @pytest.fixture
 def run(
     tmp_path: Path, top_down_file: Path, bottom_up_file: Path, capsys: pytest.CaptureFixture[str]
@@ -242,6 +248,21 @@ def test_formats_a_second_pass_and_reports_are_those_of_a_run_on_one_machine(
     assert ours == theirs and {"a.csv", "a.long.csv", "a.track1.trc", "a.report.html"} <= set(ours)
     told = json.loads((tmp_path / "cluster" / "a.json").read_text())
     assert told["run"] == sidecar(tmp_path, "a")["run"] and told["offline"]
+
+
+def test_how_far_a_second_pass_is_comes_from_the_worker(
+    ray: FakeRay, run: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, str, float]] = []
+    # The stand-in's work is over before anybody can ask: news are those of its last moment.
+    monkeypatch.setattr(ClusterWorker, "_change", keep_last_news)
+    monkeypatch.setattr(
+        "app.batch._Batch.second_pass",
+        lambda self, task, step, share: told.append((task.item.label, step, share)),
+    )
+    assert run(folder / "a.mp4", write=WriteOptions(offline=True))[0] == 0
+    assert told and {label for label, _, _ in told} == {str(folder / "a.mp4")}
+    assert {step for _, step, _ in told} == {"writing"} and told[-1][2] > 0.9
 
 
 def test_a_folder_of_images_is_sent_whole(
