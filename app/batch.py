@@ -107,7 +107,9 @@ def run_batch(
     paths = {item.path: output_paths(item, options.out, video=options.video) for item in distinct}
     check_inputs_kept(distinct, paths.values())
     if options.write.formats:
-        check_formats(options.write.formats, _read_skeleton(options.settings.estimator))
+        check_formats(
+            options.write.formats, _read_skeleton(options.settings.estimator), stills=options.stills
+        )
     prepare_folder(options.out)
     names = [item.label for item in inputs] + [line.partition(": ")[0] for line in failures]
     with (

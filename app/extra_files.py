@@ -59,20 +59,20 @@ def refuse_clashes(
     return refused
 
 
-def check_formats(formats: Sequence[str], skeleton: Skeleton) -> None:
-    """Refuse formats that cannot hold a skeleton, before hours are spent on rows that they cannot take.
+def check_formats(formats: Sequence[str], skeleton: Skeleton, *, stills: bool = False) -> None:
+    """Refuse formats that cannot hold what is asked of them, before hours are spent on rows for them.
 
     A frame without people is written in each of them, and thrown away: so each says itself what it needs.
 
     Raises:
-        UsageError: a format cannot hold this skeleton, needs a package that is not installed, or no temporary
-            file can be written.
+        UsageError: a format cannot hold this skeleton or independent pictures (`stills`), needs a package
+            that is not installed, or no temporary file can be written.
     """
     if not formats:
         return
     try:
         with tempfile.TemporaryDirectory(prefix="steadypose-") as folder:
-            results = _write_nobody(Path(folder) / "nobody.csv", skeleton)
+            results = _write_nobody(Path(folder) / "nobody.csv", skeleton, stills=stills)
             for name in formats:
                 write_format(name, results, Path(folder) / "other")
     except OSError as error:
@@ -82,11 +82,11 @@ def check_formats(formats: Sequence[str], skeleton: Skeleton) -> None:
         ) from error
 
 
-def _write_nobody(csv: Path, skeleton: Skeleton) -> ResultsFile:
+def _write_nobody(csv: Path, skeleton: Skeleton, *, stills: bool) -> ResultsFile:
     """Write a recording of one frame without people."""
     CsvSink(csv, skeleton).close()
     source = SourceRecord(
-        name=csv.stem, path=None, width=640, height=480, fps=30.0, duration_s=None, start_s=0.0, stills=False
+        name=csv.stem, path=None, width=640, height=480, fps=30.0, duration_s=None, start_s=0.0, stills=stills
     )
     sidecar = Sidecar(
         status="complete",

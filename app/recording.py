@@ -113,7 +113,7 @@ def record(
         SourceError: the source breaks, is cut short, or a frame of it is not accounted for.
         SinkError: a file cannot be written.
     """
-    check_formats(options.formats, pipeline.skeleton)
+    check_formats(options.formats, pipeline.skeleton, stills=source.info.stills)
     run = _Run(pipeline, source, paths, options, reporter, stop, on_result)
     files = _Sidecars(pipeline, source, paths, options, extras or Extras(), run.summary)
     if not options.overwrite:

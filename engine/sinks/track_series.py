@@ -84,8 +84,8 @@ def read_series(results: ResultsFile, format_name: str) -> Iterator[TrackSeries]
     """
     if results.sidecar.source.stills:
         raise UsageError(
-            f"{results.path} is of independent pictures, which have no frame rate, and {format_name} needs "
-            "one; use a format such as csv, coco or sleap"
+            f"{format_name} needs a frame rate, which independent pictures do not have; use a format such as "
+            "csv, coco or sleap"
         )
     block = results.load()
     if not len(block):

@@ -1,14 +1,17 @@
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import Result
 
 from app.extra_files import check_formats, find_extras, is_table_beside, remove_arriving
-from engine.errors import UsageError
+from engine.errors import SinkError, UsageError
 from engine.sinks.formats import FORMATS
+from engine.sinks.results_file import ResultsFile
 from engine.skeleton import COCO17, Skeleton
 
 Track = Callable[..., Result]
@@ -50,6 +53,13 @@ def test_so_do_those_that_need_packages(name: str):
 def test_a_foreign_skeleton_is_refused_in_the_words_of_the_format(name: str, line: str):
     with pytest.raises(UsageError, match=line):
         check_formats(["csv-long", name], TOY)
+
+
+@pytest.mark.parametrize("name", ["trc", "mot"])
+def test_independent_pictures_are_refused_where_a_format_needs_a_frame_rate(name: str):
+    check_formats(["coco"], COCO17, stills=True)
+    with pytest.raises(UsageError, match="needs a frame rate, which independent pictures do not have"):
+        check_formats([name], COCO17, stills=True)
 
 
 @pytest.mark.parametrize("name", ["openpose", "mot"])
@@ -167,10 +177,18 @@ def test_overwriting_takes_away_the_files_of_people_who_are_there_no_more(
 
 
 def test_a_format_that_fails_fails_its_input_and_keeps_its_rows(
-    track: Track, marker_folder: Path, tmp_path: Path
+    track: Track, marker_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    result = track(marker_folder, "--stills", "--format", "trc,coco", *FAST)
-    assert result.exit_code == 1 and "error: " in result.stderr
+    trc = FORMATS["trc"]
+
+    def write(results: ResultsFile, stem: Path, **options: Any) -> list[Path]:
+        if any(frame.people for frame in results.frames()):
+            raise SinkError("the disk is full")
+        return trc.write(results, stem, **options)
+
+    monkeypatch.setitem(FORMATS, "trc", replace(trc, write=write))
+    result = track(marker_folder, "--format", "trc,coco", *FAST)
+    assert result.exit_code == 1 and "the disk is full" in result.stderr
     out = tmp_path / "out"
     assert told(out, "frames")["status"] == "failed" and (out / "frames.coco.json").exists()
     with (out / "frames.csv").open(newline="") as stream:
