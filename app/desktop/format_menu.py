@@ -4,10 +4,10 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, Signal
-from PySide6.QtGui import QAction, QKeyEvent
-from PySide6.QtWidgets import QMenu, QWidget
+from PySide6.QtCore import QCoreApplication
+from PySide6.QtWidgets import QWidget
 
+from app.desktop.tick_menu import TickMenu
 from app.desktop.translatable import QT_TRANSLATE_NOOP
 from engine.errors import UsageError
 from engine.sinks.formats import FORMATS, parse_formats
@@ -86,67 +86,36 @@ SECTIONS: tuple[tuple[str, tuple[FormatEntry, ...]], ...] = (
 """Title and entries of each section. The CSV itself is always written."""
 
 
-class FormatMenu(QMenu):
-    """Formats to be ticked; it stays open until somebody clicks elsewhere.
-
-    What cannot be written here is grey, and says what has to be installed.
-
-    Signals:
-        changed: somebody ticked something.
-    """
-
-    changed = Signal()
+class FormatMenu(TickMenu):
+    """Formats to be ticked; what cannot be written here is grey, and says what has to be installed."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setToolTipsVisible(True)
-        self._switches: dict[str, QAction] = {}
         for title, entries in SECTIONS:
             self.addSection(QCoreApplication.translate("Formats", title))
             for entry in entries:
                 self._add(entry)
-        self.installEventFilter(self)
 
     @property
     def formats(self) -> tuple[str, ...]:
         """The names of the formats that are ticked."""
-        return tuple(name for name, switch in self._switches.items() if switch.isChecked())
+        return tuple(name for name, switch in self.switches.items() if switch.isChecked())
 
     def tick(self, formats: Iterable[str]) -> None:
         """Show which formats are wanted, without telling of a change; what cannot be had is left out."""
         wanted = set(formats)
-        for name, switch in self._switches.items():
+        for name, switch in self.switches.items():
             switch.setChecked(name in wanted and switch.isEnabled())
         for name in sorted(wanted - set(self.formats)):
             LOGGER.warning("the format %s cannot be written here and is left out", name)
 
-    def switch(self, name: str) -> QAction:
-        """Return the entry of a format."""
-        return self._switches[name]
-
     def text_of(self, name: str) -> str:
         """Return what people call a format."""
-        return self._switches[name].text().replace("&", "")
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Tick without closing."""
-        entry = self.activeAction()
-        released = event.type() == QEvent.Type.MouseButtonRelease
-        spaced = isinstance(event, QKeyEvent) and (
-            event.type() == QEvent.Type.KeyPress and event.key() == Qt.Key.Key_Space
-        )
-        if watched is self and (released or spaced) and entry is not None and entry.isCheckable():
-            entry.trigger()
-            return True
-        return super().eventFilter(watched, event)
+        return self.switches[name].text().replace("&", "")
 
     def _add(self, entry: FormatEntry) -> None:
         text = QCoreApplication.translate("Formats", entry.text)
-        switch = self.addAction(text)
-        switch.setCheckable(True)
-        switch.setToolTip(QCoreApplication.translate("Formats", entry.tip))
-        switch.triggered.connect(self.changed)
-        self._switches[entry.name] = switch
+        switch = self.add_switch(entry.name, text, QCoreApplication.translate("Formats", entry.tip))
         try:
             parse_formats([entry.name])
         except UsageError as error:

@@ -3,24 +3,23 @@
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QCoreApplication, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import (
-    QAction,
     QColor,
     QGuiApplication,
     QIcon,
     QIconEngine,
-    QKeyEvent,
     QPainter,
     QPalette,
     QPixmap,
     QResizeEvent,
 )
-from PySide6.QtWidgets import QLabel, QMenu, QPushButton, QSizePolicy, QWidget
+from PySide6.QtWidgets import QLabel, QPushButton, QSizePolicy, QWidget
 
 from app.desktop.icon_button import FocusButton
 from app.desktop.icons import icon
 from app.desktop.theme import status_colour
+from app.desktop.tick_menu import TickMenu
 from app.take_values import TakeOptions
 
 BUTTON_HEIGHT = 40
@@ -108,37 +107,32 @@ class _DotEngine(QIconEngine):
         return pixmap
 
 
-class WriteMenu(QMenu):
-    """What a take consists of, to be ticked; it stays open until somebody clicks elsewhere.
-
-    Signals:
-        changed: somebody ticked something.
-    """
-
-    changed = Signal()
+class WriteMenu(TickMenu):
+    """What a take consists of; the names of its entries are fields of `TakeOptions`."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setToolTipsVisible(True)
-        self._switches: dict[str, QAction] = {}
         self.addSection(self.tr("Videos"))
-        self._add("annotated_video", self.tr("&Annotated video"), self.tr("With the people drawn on it"))
-        self._add("clean_video", self.tr("&Clean video"), self.tr("As it came, without anything drawn on it"))
+        self.add_switch(
+            "annotated_video", self.tr("&Annotated video"), self.tr("With the people drawn on it")
+        )
+        self.add_switch(
+            "clean_video", self.tr("&Clean video"), self.tr("As it came, without anything drawn on it")
+        )
         self.addSection(self.tr("Table of keypoints"))
-        self._add(
+        self.add_switch(
             "raw", self.tr("Ra&w keypoints"), self.tr("Also where each keypoint was found, before smoothing")
         )
-        self._add(
+        self.add_switch(
             "keep_empty", self.tr("Rows for &empty frames"), self.tr("A row, too, for frames without people")
         )
-        self._add(
+        self.add_switch(
             "long", self.tr("&One row per keypoint"), self.tr("Instead of one row per person and frame")
         )
-        self.installEventFilter(self)
 
     def apply_ticks(self, options: TakeOptions) -> TakeOptions:
         """Return options with what is ticked."""
-        on = {name: switch.isChecked() for name, switch in self._switches.items()}
+        on = {name: switch.isChecked() for name, switch in self.switches.items()}
         return replace(
             options,
             annotated_video=on["annotated_video"],
@@ -150,31 +144,8 @@ class WriteMenu(QMenu):
 
     def tick(self, options: TakeOptions) -> None:
         """Show options; emits nothing."""
-        for name, switch in self._switches.items():
+        for name, switch in self.switches.items():
             switch.setChecked(getattr(options, name))
-
-    def switch(self, name: str) -> QAction:
-        """Return the entry of a field of `TakeOptions`."""
-        return self._switches[name]
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Tick without closing."""
-        entry = self.activeAction()
-        released = event.type() == QEvent.Type.MouseButtonRelease
-        spaced = isinstance(event, QKeyEvent) and (
-            event.type() == QEvent.Type.KeyPress and event.key() == Qt.Key.Key_Space
-        )
-        if watched is self and (released or spaced) and entry is not None and entry.isCheckable():
-            entry.trigger()
-            return True
-        return super().eventFilter(watched, event)
-
-    def _add(self, name: str, text: str, tip: str) -> None:
-        switch = self.addAction(text)
-        switch.setCheckable(True)
-        switch.setToolTip(tip)
-        switch.triggered.connect(self.changed)
-        self._switches[name] = switch
 
 
 class FolderButton(FocusButton):
