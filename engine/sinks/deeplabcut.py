@@ -123,4 +123,4 @@ def _fill(rows: RowBlock, track_ids: NDArray[np.int64], frames: range, results: 
     points[missing] = scores[missing] = np.nan
     places = rows.frames - frames.start, np.searchsorted(track_ids, rows.track_ids)
     values[places] = np.dstack([points, scores])
-    return values.reshape(len(frames), -1)
+    return values.reshape(len(frames), int(np.prod(shape[1:])))

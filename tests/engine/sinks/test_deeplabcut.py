@@ -108,11 +108,12 @@ def test_a_crowd_that_would_burst_a_pytables_table_is_written(
     assert table.shape == (2, 300 * 9)
 
 
-def test_nobody_makes_a_table_without_values(tmp_path: Path, stick: Skeleton, record: Record):
-    paths = write_deeplabcut(record(tmp_path / "clip.csv", stick, [], frames_read=3), tmp_path / "clip")
-    table = pd.read_hdf(paths[1])
+@pytest.mark.parametrize("frames", [0, 3])
+def test_nobody_makes_a_table_without_values(tmp_path: Path, stick: Skeleton, record: Record, frames: int):
+    results = record(tmp_path / "clip.csv", stick, [], frames_read=frames)
+    table = pd.read_hdf(write_deeplabcut(results, tmp_path / "clip")[1])
     assert isinstance(table, pd.DataFrame)
-    assert table.shape == (3, 9)
+    assert table.shape == (frames, 9)
     assert table.isna().all(axis=None)
 
 
