@@ -183,7 +183,7 @@ def test_independent_pictures_have_no_rate(
     tmp_path: Path, stick: Skeleton, record: Record, make_result: MakeResult, make_person: Person
 ):
     results = record(tmp_path / "clip.csv", stick, [make_result(0, make_person())], stills=True)
-    with pytest.raises(UsageError, match="trc needs a frame rate, which independent pictures do not have; use a"):
+    with pytest.raises(UsageError, match="trc needs a frame rate, which independent pictures do not"):
         list(read_series(results, "trc"))
 
 
