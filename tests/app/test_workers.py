@@ -82,6 +82,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, write_clip: Callable[..., P
     return folder
 
 
+@pytest.mark.slow
 def test_workers_write_what_one_process_writes(track: Track, folder: Path, tmp_path: Path):
     one = track(folder, "--mode", "top-down", "--jobs", 1)
     (tmp_path / "out").rename(tmp_path / "one")
@@ -169,6 +170,7 @@ def test_the_second_pass_of_each_input_is_shown_whoever_does_it(
         assert list(dict.fromkeys(shown)) == ["smoothing", "writing"]
 
 
+@pytest.mark.slow
 @posix
 def test_a_stop_ends_all_workers_after_the_row_at_hand(
     folder: Path, tmp_path: Path, models: tuple[object, ...]
