@@ -3,9 +3,10 @@
 The kernels are launched on the same kinds of memory and in the same order as `engine.device` does it.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ from engine.device.whole_frame import DEFAULT_PEOPLE
 from engine.geometry import Size, letterbox_matrix
 from engine.model_file import ModelSpec
 from engine.prepare import crop_matrices
+
+PeaksT = TypeVar("PeaksT", TopDownPeaks, BottomUpPeaks)
 
 CROWD = 10
 """People in the maps of a whole frame."""
@@ -118,7 +121,54 @@ class _Prepared:
         return Work(read + self.inputs.nbytes, operations=operations, launches=1)
 
 
-class CropStages:
+class _Stages(ABC, Generic[PeaksT]):
+    """What both ways have in common: a frame prepared, peaks found in maps that are there, and fetched.
+
+    _on: the inputs in words. _target: address of the peaks, which `_result` takes.
+    """
+
+    _stream: Stream
+    _on: str
+    _prepared: _Prepared
+    _peaks: PeaksT
+    _result: NDArray[np.uint8]
+    _target: int
+
+    def close(self) -> None:
+        """Free what is not the room's."""
+        self._stream.synchronize()
+        self._peaks.close()
+
+    @abstractmethod
+    def _find_peaks(self) -> None:
+        """Put the finding of peaks on the stream."""
+
+    @abstractmethod
+    def _peaks_work(self) -> Work:
+        """Return what that has to do."""
+
+    def _parts(self, prepare_name: str, peaks_name: str, peaks_on: str) -> list[Part]:
+        prepare, peaks = self._prepared.work(), self._peaks_work()
+        download = Work(download_bytes=self._result.nbytes, launches=1)
+        whole = self._prepared.upload_work() + prepare + peaks + download
+        return [
+            Part(prepare_name, self._on, self._prepared.enqueue, prepare),
+            Part(peaks_name, peaks_on, self._find_peaks, peaks),
+            Part("download peaks", self._on, self._download, download),
+            Part("frame but network", self._on, self._frame, whole),
+        ]
+
+    def _download(self) -> None:
+        self._stream.download(self._result, self._target)
+
+    def _frame(self) -> None:
+        self._prepared.upload()
+        self._prepared.enqueue()
+        self._find_peaks()
+        self._download()
+
+
+class CropStages(_Stages[TopDownPeaks]):
     """Top-down: some crops of a frame, one Gaussian in each of their maps.
 
     Raises:
@@ -152,20 +202,7 @@ class CropStages:
 
     def parts(self) -> list[Part]:
         """Return prepare, peaks, their download, and all of a frame but the network."""
-        prepare, peaks = self._prepared.work(), self._peaks_work()
-        download = Work(download_bytes=self._result.nbytes, launches=1)
-        whole = self._prepared.upload_work() + prepare + peaks + download
-        return [
-            Part("prepare", self._on, self._prepared.enqueue, prepare),
-            Part("peaks, top-down", self._on, self._find_peaks, peaks),
-            Part("download peaks", self._on, self._download, download),
-            Part("frame but network", self._on, self._frame, whole),
-        ]
-
-    def close(self) -> None:
-        """Free what is not the room's."""
-        self._stream.synchronize()
-        self._peaks.close()
+        return self._parts("prepare", "peaks, top-down", self._on)
 
     def _find_peaks(self) -> None:
         self._peaks.enqueue(
@@ -176,15 +213,6 @@ class CropStages:
             target=self._target,
         )
 
-    def _download(self) -> None:
-        self._stream.download(self._result, self._target)
-
-    def _frame(self) -> None:
-        self._prepared.upload()
-        self._prepared.enqueue()
-        self._find_peaks()
-        self._download()
-
     def _peaks_work(self) -> Work:
         """Return what the peaks take: maps read once and compared, windows blurred, the result written."""
         count, keypoints, height, width = self._heatmaps.shape
@@ -194,7 +222,7 @@ class CropStages:
         return Work(self._heatmaps.nbytes + self._result.nbytes, operations=operations, launches=1)
 
 
-class WholeFrameStages:
+class WholeFrameStages(_Stages[BottomUpPeaks]):
     """Bottom-up: a whole frame, and maps of `CROWD` people.
 
     Raises:
@@ -227,36 +255,14 @@ class WholeFrameStages:
 
     def parts(self) -> list[Part]:
         """Return letterbox, peaks, their download, and all of a frame but the network."""
-        prepare, peaks = self._prepared.work(), self._peaks_work()
-        download = Work(download_bytes=self._result.nbytes, launches=1)
-        whole = self._prepared.upload_work() + prepare + peaks + download
         height, width = self._map_size
         maps = f"{self._spec.skeleton.count}x{height}x{width} and tags"
-        return [
-            Part("letterbox", self._on, self._prepared.enqueue, prepare),
-            Part("peaks, bottom-up", maps, self._find_peaks, peaks),
-            Part("download peaks", self._on, self._download, download),
-            Part("frame but network", self._on, self._frame, whole),
-        ]
-
-    def close(self) -> None:
-        """Free what is not the room's."""
-        self._stream.synchronize()
-        self._peaks.close()
+        return self._parts("letterbox", "peaks, bottom-up", maps)
 
     def _find_peaks(self) -> None:
         self._peaks.enqueue(
             self._stream, outputs=self._outputs, mirrored=False, scratch=self._scratch, target=self._target
         )
-
-    def _download(self) -> None:
-        self._stream.download(self._result, self._target)
-
-    def _frame(self) -> None:
-        self._prepared.upload()
-        self._prepared.enqueue()
-        self._find_peaks()
-        self._download()
 
     def _peaks_work(self) -> Work:
         """Return what the peaks take: all heatmaps read once, tags at the peaks, the result written.
